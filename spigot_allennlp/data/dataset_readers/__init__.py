@@ -1,0 +1,5 @@
+from spigot_allennlp.data.dataset_readers.conllu import ConlluReader
+from spigot_allennlp.data.dataset_readers.sdp import TOP, SdpReader
+from spigot_allennlp.data.dataset_readers.sentence_reader import ROOT, SentenceReader
+
+__all__ = ["ROOT", "TOP", "ConlluReader", "SdpReader", "SentenceReader"]

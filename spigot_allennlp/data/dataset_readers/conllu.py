@@ -1,0 +1,78 @@
+import os
+from collections.abc import Iterator, Sequence
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path
+from allennlp.data import DatasetReader, Instance
+
+from spigot_allennlp.data.conll import read_conll
+from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
+
+
+@DatasetReader.register("spigot_conllu")
+class ConlluReader(SentenceReader):
+    """
+    Reads dependency trees in the CoNLL-U format. Multiword tokens and empty nodes are left out.
+
+    Registered as a `DatasetReader` with name "spigot_conllu".
+
+    # Parameters
+
+    tag_column : `str`, optional (default = `"xpos"`)
+        The column the tags are taken from, `"xpos"` or `"upos"`.
+    kwargs
+        See [`SentenceReader`](./sentence_reader.md).
+    """
+
+    def __init__(self, tag_column: str = "xpos", **kwargs) -> None:
+        super().__init__(**kwargs)
+        if tag_column not in ("xpos", "upos"):
+            raise ConfigurationError(f"Expected `tag_column` to be 'xpos' or 'upos', found {tag_column!r}")
+        self._tag_column = tag_column
+
+    def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
+        name = str(file_path)
+        for sentence in self.shard_iterable(read_conll(cached_path(name), name)):
+            self.check_length(sentence.forms, name, sentence.line, sentence.sentence_id)
+            yield self.text_to_instance(
+                sentence.forms,
+                sentence.xpos if self._tag_column == "xpos" else sentence.upos,
+                sentence.lemmas,
+                sentence.heads,
+                sentence.deprels,
+                sentence.sentence_id,
+            )
+
+    def text_to_instance(  # type: ignore
+        self,
+        tokens: Sequence[str],
+        tags: Sequence[str],
+        lemmas: Sequence[str],
+        heads: Sequence[int] | None = None,
+        deprels: Sequence[str] | None = None,
+        sentence_id: str | None = None,
+    ) -> Instance:
+        """
+        # Parameters
+
+        tokens : `Sequence[str]`
+            The forms, without ROOT.
+        tags : `Sequence[str]`
+        lemmas : `Sequence[str]`
+        heads : `Sequence[int]`, optional (default = `None`)
+            The head of each token, a 1-based position or 0 for ROOT.
+        deprels : `Sequence[str]`, optional (default = `None`)
+            The label of each arc; goes with `heads`.
+        sentence_id : `str`, optional (default = `None`)
+
+        # Returns
+
+        An `Instance` with these fields, where position 0 is ROOT:
+
+        tokens : `TextField`
+        metadata : `MetadataField`
+            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
+        tree : `ArcField`, if `heads` are given
+            Cells are [modifier, head], labels are in the namespace `head_tags`.
+        """
+        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id))

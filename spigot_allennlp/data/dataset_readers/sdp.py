@@ -1,0 +1,123 @@
+import os
+from collections.abc import Iterator, Sequence
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path
+from allennlp.data import DatasetReader, Instance
+
+from spigot_allennlp.data.companion import add_trees
+from spigot_allennlp.data.conll import read_conll
+from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
+from spigot_allennlp.data.fields import ArcField
+from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.sdp import SdpSentence, read_sdp
+
+TOP = "@@TOP@@"
+"""The label of the arcs from ROOT to the tops of a graph."""
+
+
+@DatasetReader.register("spigot_sdp")
+class SdpReader(SentenceReader):
+    """
+    Reads semantic dependency graphs in the SDP 2015 format, plain or augmented, with or without syntactic trees. Every
+    sentence of the file becomes an instance, also one whose graph has no arcs.
+
+    Registered as a `DatasetReader` with name "spigot_sdp".
+
+    # Parameters
+
+    trees : `str`, optional (default = `"none"`)
+        Where the trees are. `"none"`: there are none, or they are not wanted. `"augmented"`: in the `head` and `deprel`
+        columns of the augmented variant. `"companion"`: in a CoNLL-U file of the same sentences in the same order,
+        beside the file and with the same name but for its suffix, as in `train.sdp` and `train.conllu`.
+    companion_suffix : `str`, optional (default = `".conllu"`)
+        What stands in place of the suffix of a path in the path of its companion.
+    kwargs
+        See [`SentenceReader`](./sentence_reader.md).
+    """
+
+    def __init__(self, trees: str = "none", companion_suffix: str = ".conllu", **kwargs) -> None:
+        super().__init__(**kwargs)
+        if trees not in ("none", "augmented", "companion"):
+            raise ConfigurationError(f"Expected `trees` to be 'none', 'augmented' or 'companion', found {trees!r}")
+        self._trees = trees
+        self._companion_suffix = companion_suffix
+
+    def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
+        name = str(file_path)
+        for sentence in self.shard_iterable(self._read_sentences(name)):
+            self.check_length(sentence.forms, name, sentence.line, sentence.sentence_id)
+            yield self.text_to_instance(
+                sentence.forms,
+                sentence.tags,
+                sentence.lemmas,
+                sentence.heads if self._trees != "none" else None,
+                sentence.deprels if self._trees != "none" else None,
+                sentence.arcs,
+                sentence.tops,
+                sentence.sentence_id,
+            )
+
+    def _read_sentences(self, name: str) -> Iterator[SdpSentence]:
+        sentences = read_sdp(cached_path(name), name)
+        if self._trees == "companion":
+            companion = os.path.splitext(name)[0] + self._companion_suffix
+            sentences = add_trees(sentences, read_conll(cached_path(companion), companion), name, companion)
+        for sentence in sentences:
+            if self._trees == "augmented" and sentence.heads is None:
+                message = "expected the augmented variant, with columns for head and deprel, found plain SDP 2015"
+                raise FormatError(message, name, sentence.line, sentence.sentence_id)
+            yield sentence
+
+    def text_to_instance(  # type: ignore
+        self,
+        tokens: Sequence[str],
+        tags: Sequence[str],
+        lemmas: Sequence[str],
+        heads: Sequence[int] | None = None,
+        deprels: Sequence[str] | None = None,
+        arcs: Sequence[tuple[int, int, str]] | None = None,
+        tops: Sequence[int] | None = None,
+        sentence_id: str | None = None,
+    ) -> Instance:
+        """
+        # Parameters
+
+        tokens : `Sequence[str]`
+            The forms, without ROOT.
+        tags : `Sequence[str]`
+        lemmas : `Sequence[str]`
+        heads : `Sequence[int]`, optional (default = `None`)
+            The syntactic head of each token, a 1-based position or 0 for ROOT.
+        deprels : `Sequence[str]`, optional (default = `None`)
+            The label of each syntactic arc; goes with `heads`.
+        arcs : `Sequence[tuple[int, int, str]]`, optional (default = `None`)
+            (predicate, argument, label) of each semantic arc, in 1-based positions.
+        tops : `Sequence[int]`, optional (default = `None`)
+            The 1-based positions of the tops; goes with `arcs`.
+        sentence_id : `str`, optional (default = `None`)
+
+        # Returns
+
+        An `Instance` with these fields, where position 0 is ROOT:
+
+        tokens : `TextField`
+        metadata : `MetadataField`
+            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
+        tree : `ArcField`, if `heads` are given
+            Cells are [modifier, head], labels are in the namespace `head_tags`.
+        graph : `ArcField`, if `arcs` are given
+            Cells are [predicate, argument], labels are in the namespace `graph_labels`, and those that occur twice with
+            one predicate also in `repeated_graph_labels`. Tops are arguments of ROOT with the label `TOP`.
+        """
+        fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id)
+        if arcs is not None:
+            labelled = [(0, top, TOP) for top in tops or ()] + list(arcs)
+            fields["graph"] = ArcField(
+                [(predicate, argument) for predicate, argument, _ in labelled],
+                fields["tokens"],
+                [label for _, _, label in labelled],
+                label_namespace="graph_labels",
+                repeated_namespace="repeated_graph_labels",
+            )
+        return Instance(fields)

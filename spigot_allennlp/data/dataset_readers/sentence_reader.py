@@ -1,0 +1,74 @@
+from collections.abc import Sequence
+from typing import Optional
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Field, Instance, TokenIndexer
+from allennlp.data.fields import MetadataField, TextField
+from allennlp.data.token_indexers import SingleIdTokenIndexer
+from allennlp.data.tokenizers import Token
+
+from spigot_allennlp.data.fields import ArcField
+from spigot_allennlp.data.format_error import FormatError
+
+ROOT = "@@ROOT@@"
+"""The form, lemma and tag of position 0 of every sentence."""
+
+
+class SentenceReader(DatasetReader):
+    """
+    What the readers of tokenised, tagged and lemmatised sentences share. Not registered.
+
+    # Parameters
+
+    token_indexers : `dict[str, TokenIndexer]`, optional
+        Indexers of tokens that have `text`, `lemma_` and `tag_`. By default three of type `single_id`: `words`
+        (lowercase), `lemmas` and `pos`, each with the namespace of its own name.
+    max_tokens_per_sentence : `int`, optional (default = `None`)
+        A longer sentence in a file, not counting ROOT, raises a `FormatError`. By default none is too long.
+    """
+
+    def __init__(
+        self,
+        token_indexers: Optional[dict[str, TokenIndexer]] = None,
+        max_tokens_per_sentence: Optional[int] = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs)
+        self._token_indexers = token_indexers or {
+            "words": SingleIdTokenIndexer(namespace="words", lowercase_tokens=True),
+            "lemmas": SingleIdTokenIndexer(namespace="lemmas", feature_name="lemma_"),
+            # Not `tags`: a namespace of that name has no padding and no unknown tag.
+            "pos": SingleIdTokenIndexer(namespace="pos", feature_name="tag_"),
+        }
+        self._max_tokens_per_sentence = max_tokens_per_sentence
+
+    def apply_token_indexers(self, instance: Instance) -> None:
+        instance["tokens"].token_indexers = self._token_indexers
+
+    def check_length(self, forms: Sequence[str], name: str, line: int | None, sentence_id: str | None) -> None:
+        """Raises a `FormatError` for a sentence with more tokens than are allowed."""
+        if self._max_tokens_per_sentence is not None and len(forms) > self._max_tokens_per_sentence:
+            message = f"expected at most {self._max_tokens_per_sentence} tokens, found {len(forms)}"
+            raise FormatError(message, name, line, sentence_id)
+
+    def make_fields(
+        self,
+        tokens: Sequence[str],
+        tags: Sequence[str],
+        lemmas: Sequence[str],
+        heads: Sequence[int] | None = None,
+        deprels: Sequence[str] | None = None,
+        sentence_id: str | None = None,
+    ) -> dict[str, Field]:
+        """The fields `tokens` and `metadata` and, where `heads` are given, `tree`."""
+        words = [Token(ROOT, lemma_=ROOT, tag_=ROOT)]
+        words += [Token(token, lemma_=lemma, tag_=tag) for token, lemma, tag in zip(tokens, lemmas, tags, strict=True)]
+        text_field = TextField(words)
+        metadata = {"tokens": list(tokens), "lemmas": list(lemmas), "tags": list(tags), "sentence_id": sentence_id}
+        fields: dict[str, Field] = {"tokens": text_field, "metadata": MetadataField(metadata)}
+        if heads is not None:
+            if deprels is None or not len(tokens) == len(heads) == len(deprels):
+                raise ConfigurationError(f"Expected a head and a deprel for each of {tokens}, found {heads}, {deprels}")
+            arcs = list(enumerate(heads, start=1))
+            fields["tree"] = ArcField(arcs, text_field, list(deprels), label_namespace="head_tags")
+        return fields

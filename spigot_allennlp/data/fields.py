@@ -1,0 +1,76 @@
+from collections import Counter
+
+import numpy
+import torch
+from allennlp.data import Vocabulary
+from allennlp.data.fields import AdjacencyField, SequenceField
+
+
+class ArcField(AdjacencyField):
+    """
+    Labelled arcs between the elements of a sequence. As a tensor, `(length, length)` of `torch.long`, the label id
+    where there is an arc and `padding_value` elsewhere.
+
+    It differs from its base class in two ways. A label that the vocabulary does not know gets the id one past its last,
+    `vocab.get_vocab_size(label_namespace)`: an arc, whose label cannot be predicted, rather than a `KeyError`. And the
+    vocabulary can record which labels are ever repeated in a row of the tensor; all others are *deterministic*.
+
+    # Parameters
+
+    indices : `list[tuple[int, int]]`
+        The row and the column of each arc.
+    sequence_field : `SequenceField`
+        The elements, usually the `TextField` of a sentence.
+    labels : `list[str]`
+        The label of each arc.
+    label_namespace : `str`, optional (default = `"labels"`)
+    repeated_namespace : `str`, optional (default = `None`)
+        The namespace for labels that several arcs of a row have. `None` records nothing.
+    padding_value : `int`, optional (default = `-1`)
+    """
+
+    __slots__ = ["_repeated_namespace"]
+
+    def __init__(
+        self,
+        indices: list[tuple[int, int]],
+        sequence_field: SequenceField,
+        labels: list[str],
+        label_namespace: str = "labels",
+        repeated_namespace: str | None = None,
+        padding_value: int = -1,
+    ) -> None:
+        super().__init__(indices, sequence_field, labels, label_namespace, padding_value)
+        self._repeated_namespace = repeated_namespace
+
+    def count_vocab_items(self, counter: dict[str, dict[str, int]]) -> None:
+        super().count_vocab_items(counter)
+        if self._indexed_labels is None and self._repeated_namespace is not None:
+            arcs = zip(self.indices, self.labels, strict=True)
+            occurrences = Counter((row, label) for (row, _), label in arcs)
+            for (_, label), count in occurrences.items():
+                if count > 1:
+                    counter[self._repeated_namespace][label] += 1
+
+    def index(self, vocab: Vocabulary) -> None:
+        ids = vocab.get_token_to_index_vocabulary(self._label_namespace)
+        unknown = vocab.get_vocab_size(self._label_namespace)
+        self._indexed_labels = [ids.get(label, unknown) for label in self.labels]
+
+    def as_tensor(self, padding_lengths: dict[str, int]) -> torch.Tensor:
+        length = padding_lengths["num_tokens"]
+        # Shape: (length, length)
+        array = numpy.full((length, length), self._padding_value, dtype=numpy.int64)
+        if self.indices:
+            array[tuple(zip(*self.indices, strict=True))] = self._indexed_labels
+        return torch.from_numpy(array)
+
+    def empty_field(self) -> "ArcField":
+        return ArcField(
+            [],
+            self.sequence_field.empty_field(),
+            [],
+            self._label_namespace,
+            self._repeated_namespace,
+            self._padding_value,
+        )

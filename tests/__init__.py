@@ -1,0 +1,10 @@
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+_SHARED = _ROOT.parent / "shared" / "data"
+
+FIXTURES_ROOT = _ROOT / "fixtures"
+"""Small data that comes with the repository."""
+
+SHARED_DATA = _SHARED if _SHARED.is_dir() else None
+"""Large data beside the repository, or `None` where there is none; tests that need it are skipped then."""

@@ -1,0 +1,67 @@
+import pytest
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import DatasetReader, Vocabulary
+from allennlp.data.data_loaders import MultiProcessDataLoader
+
+from spigot_allennlp.data.dataset_readers import ROOT, ConlluReader, SdpReader
+from spigot_allennlp.data.format_error import FormatError
+from tests import FIXTURES_ROOT
+
+TOY = FIXTURES_ROOT / "toy" / "toy.conllu"
+EWT_DEV = FIXTURES_ROOT / "ewt" / "dev.conllu"
+
+
+def test_words_are_the_tokens():
+    instance = list(ConlluReader().read(TOY))[8]
+    tokens = instance["tokens"].tokens
+    assert [token.text for token in tokens] == [ROOT, "Mia", "ca", "n't", "swim", "."]
+    assert [token.lemma_ for token in tokens] == [ROOT, "Mia", "can", "not", "swim", "."]
+    assert [token.tag_ for token in tokens] == [ROOT, "NNP", "MD", "RB", "VB", "."]
+    assert set(instance.fields) == {"tokens", "tree", "metadata"}
+    assert instance["metadata"].metadata == {
+        "tokens": ["Mia", "ca", "n't", "swim", "."],
+        "lemmas": ["Mia", "can", "not", "swim", "."],
+        "tags": ["NNP", "MD", "RB", "VB", "."],
+        "sentence_id": "toy-9",
+    }
+
+
+def test_trees_are_those_of_the_sdp_reader():
+    trees = [instance["tree"] for instance in ConlluReader().read(EWT_DEV)]
+    companions = [instance["tree"] for instance in SdpReader(trees="companion").read(EWT_DEV.with_suffix(".sdp"))]
+    assert len(trees) == 100
+    assert [tree.human_readable_repr() for tree in trees] == [tree.human_readable_repr() for tree in companions]
+
+
+def test_tag_column():
+    instance = next(ConlluReader(tag_column="upos").read(TOY))
+    assert [token.tag_ for token in instance["tokens"].tokens] == [ROOT, "VERB"]
+    with pytest.raises(ConfigurationError, match=r"`tag_column`.*'deprel'"):
+        ConlluReader(tag_column="deprel")
+
+
+def test_a_file_without_trees_gives_instances_without(tmp_path):
+    path = tmp_path / "raw.conllu"
+    path.write_text("1\tHi\thi\tINTJ\tUH\t_\t_\t_\t_\t_\n")
+    (instance,) = ConlluReader().read(path)
+    assert set(instance.fields) == {"tokens", "metadata"}
+
+
+def test_a_sentence_that_is_too_long_is_named():
+    assert len(list(ConlluReader(max_tokens_per_sentence=8).read(TOY))) == 10
+    with pytest.raises(FormatError, match=r"toy\.conllu, line 24, sentence 'toy-4': expected at most 7 tokens"):
+        list(ConlluReader(max_tokens_per_sentence=7).read(TOY))
+
+
+def test_from_params():
+    reader = DatasetReader.from_params(Params({"type": "spigot_conllu", "tag_column": "upos", "max_instances": 2}))
+    assert len(list(reader.read(str(TOY)))) == 2
+
+
+def test_each_instance_is_loaded_once_by_two_workers():
+    loader = MultiProcessDataLoader(ConlluReader(), str(EWT_DEV), batch_size=8, num_workers=2)
+    loader.index_with(Vocabulary.from_instances(ConlluReader().read(EWT_DEV)))
+    loaded = [metadata["sentence_id"] for batch in loader for metadata in batch["metadata"]]
+    expected = [instance["metadata"]["sentence_id"] for instance in ConlluReader().read(EWT_DEV)]
+    assert sorted(loaded) == sorted(expected)

@@ -1,0 +1,148 @@
+import pickle
+
+import pytest
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Batch, Instance, Token, Vocabulary
+from allennlp.data.fields import ListField, TextField
+
+from spigot_allennlp.data.fields import ArcField
+
+
+def _field(arcs, length=4, **kwargs):
+    tokens = TextField([Token(str(position)) for position in range(length)], {})
+    indices = [(row, column) for row, column, _ in arcs]
+    return ArcField(indices, tokens, [label for _, _, label in arcs], label_namespace="arc_labels", **kwargs)
+
+
+def _vocab(*fields):
+    return Vocabulary.from_instances(Instance({"arcs": field}) for field in fields)
+
+
+def test_tensor_has_label_ids_where_there_are_arcs():
+    field = _field([(0, 1, "a"), (2, 1, "b"), (1, 3, "b")])
+    vocab = _vocab(field)
+    a, b = (vocab.get_token_index(label, "arc_labels") for label in "ab")
+    field.index(vocab)
+    tensor = field.as_tensor({"num_tokens": 5})
+    assert tensor.dtype == torch.long
+    assert tensor.tolist() == [
+        [-1, a, -1, -1, -1],
+        [-1, -1, -1, b, -1],
+        [-1, b, -1, -1, -1],
+        [-1, -1, -1, -1, -1],
+        [-1, -1, -1, -1, -1],
+    ]
+
+
+def test_no_arcs_is_a_tensor_of_padding():
+    field = _field([], length=2)
+    field.index(_vocab(_field([(0, 1, "a")])))
+    tensor = field.as_tensor(field.get_padding_lengths())
+    assert tensor.dtype == torch.long
+    assert tensor.tolist() == [[-1, -1], [-1, -1]]
+
+
+def test_padding_value():
+    field = _field([(0, 1, "a")], length=2, padding_value=-9)
+    field.index(_vocab(field))
+    assert field.as_tensor({"num_tokens": 2}).tolist() == [[-9, 0], [-9, -9]]
+
+
+def test_unknown_label_gets_the_id_past_the_last():
+    vocab = _vocab(_field([(0, 1, "a"), (2, 1, "b")]))
+    field = _field([(0, 1, "unseen"), (2, 1, "b"), (1, 2, "unheard")])
+    field.index(vocab)
+    tensor = field.as_tensor({"num_tokens": 4})
+    assert vocab.get_vocab_size("arc_labels") == 2
+    assert (tensor[0, 1], tensor[1, 2]) == (2, 2)
+    assert tensor[2, 1] == vocab.get_token_index("b", "arc_labels")
+
+
+def test_unknown_label_where_no_label_is_known():
+    field = _field([(0, 1, "a")], length=2)
+    field.index(Vocabulary())
+    assert field.as_tensor({"num_tokens": 2}).tolist() == [[-1, 0], [-1, -1]]
+
+
+def test_labels_repeated_in_a_row_are_recorded():
+    vocab = _vocab(
+        _field(
+            [
+                *[(1, 0, "thrice"), (1, 2, "thrice"), (1, 3, "thrice")],
+                # The same label in one column, and in two rows, is no repetition.
+                *[(0, 1, "column"), (2, 1, "column")],
+                (3, 0, "once"),
+            ],
+            repeated_namespace="repeated_labels",
+        ),
+        _field([(0, 1, "once")], repeated_namespace="repeated_labels"),
+    )
+    assert set(vocab.get_token_to_index_vocabulary("repeated_labels")) == {"thrice"}
+    assert set(vocab.get_token_to_index_vocabulary("arc_labels")) == {"thrice", "column", "once"}
+
+
+def test_a_row_counts_once_for_each_label_it_repeats():
+    counter = {"arc_labels": {"a": 0, "b": 0}, "repeated_labels": {"a": 0, "b": 0}}
+    arcs = [(1, 0, "a"), (1, 2, "a"), (1, 3, "a"), (2, 0, "a"), (2, 1, "a"), (2, 3, "b")]
+    _field(arcs, repeated_namespace="repeated_labels").count_vocab_items(counter)
+    assert counter == {"arc_labels": {"a": 5, "b": 1}, "repeated_labels": {"a": 2, "b": 0}}
+
+
+def test_nothing_is_recorded_without_a_namespace():
+    counter = {"arc_labels": {"a": 0}}
+    _field([(1, 0, "a"), (1, 2, "a")]).count_vocab_items(counter)
+    assert counter == {"arc_labels": {"a": 2}}
+
+
+def test_nothing_is_counted_once_labels_have_ids():
+    field = _field([(1, 0, "a"), (1, 2, "a")], repeated_namespace="repeated_labels")
+    field.index(_vocab(field))
+    counter = {"arc_labels": {"a": 0}, "repeated_labels": {"a": 0}}
+    field.count_vocab_items(counter)
+    assert counter == {"arc_labels": {"a": 0}, "repeated_labels": {"a": 0}}
+
+
+def test_vocabulary_keeps_the_record_on_disk(tmp_path):
+    vocab = _vocab(_field([(1, 0, "a"), (1, 2, "a")], repeated_namespace="repeated_labels"))
+    vocab.save_to_files(str(tmp_path))
+    assert Vocabulary.from_files(str(tmp_path)).get_token_to_index_vocabulary("repeated_labels") == {"a": 0}
+
+
+def test_batch_is_padded():
+    instances = [Instance({"arcs": _field([(0, 1, "a")], length=length)}) for length in (2, 3)]
+    batch = Batch(instances)
+    batch.index_instances(Vocabulary.from_instances(instances))
+    tensor = batch.as_tensor_dict()["arcs"]
+    assert tensor.dtype == torch.long
+    assert tensor.tolist() == [
+        [[-1, 0, -1], [-1, -1, -1], [-1, -1, -1]],
+        [[-1, 0, -1], [-1, -1, -1], [-1, -1, -1]],
+    ]
+
+
+def test_empty_field_pads_a_list():
+    field = _field([(0, 1, "a")], length=2, repeated_namespace="repeated_labels", padding_value=-9)
+    empty = field.empty_field()
+    assert isinstance(empty, ArcField)
+    assert len(empty) == 0
+    lists = ListField([field])
+    lists.index(_vocab(field))
+    tensor = lists.as_tensor({**lists.get_padding_lengths(), "num_fields": 2})
+    assert tensor.tolist() == [[[-9, 0], [-9, -9]], [[-9, -9], [-9, -9]]]
+
+
+def test_copies_are_equal_and_changes_are_seen():
+    field = _field([(0, 1, "a")], repeated_namespace="repeated_labels")
+    assert field.duplicate() == field
+    assert pickle.loads(pickle.dumps(field)) == field
+    assert _field([(0, 1, "a")]) != field
+    assert _field([(0, 2, "a")], repeated_namespace="repeated_labels") != field
+
+
+@pytest.mark.parametrize(
+    "arcs, message", [([(0, 4, "a")], "incompatible"), ([(0, 1, "a"), (0, 1, "b")], "must be unique")]
+)
+def test_arcs_that_fit_no_matrix_are_refused(arcs, message):
+    with pytest.raises(ConfigurationError, match=message):
+        _field(arcs)
