@@ -1,0 +1,105 @@
+"""Projective dependency trees: the best one, and sums over all."""
+
+import torch
+
+from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores, no_structure
+from spigot_allennlp.nn.decoding import decode_on_host
+from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+
+
+def maximum_projective_tree(scores: torch.Tensor, mask: torch.Tensor, single_root: bool = False) -> torch.Tensor:
+    """
+    The best projective dependency tree of every sentence: no two arcs cross, and none passes over ROOT, which stands
+    leftmost. By the algorithm of [Eisner, 1996](https://aclanthology.org/C96-1058/), in `O(length^3)` time and
+    `O(length^2)` memory, serially on the CPU in float64.
+
+    Parameters, result and errors are those of [`maximum_arborescence`](./arborescence.md#maximum_arborescence).
+    """
+    from spigot_allennlp.nn.kernels.eisner import maximum_projective_trees
+
+    return decode_on_host(maximum_projective_trees, scores, mask, single_root)
+
+
+def projective_log_partition(scores: torch.Tensor, mask: torch.Tensor, single_root: bool = False) -> torch.Tensor:
+    """
+    `log sum exp(score of the tree)` over all projective dependency trees, by the inside algorithm over the spans of
+    [Eisner, 1996](https://aclanthology.org/C96-1058/). `O(length^3)` time, computed in float64 with an exponent for
+    each sum, so that it holds for scores of any size and spread.
+
+    On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at once,
+    by torch operations, whose gradient needs `O(length^3)` memory.
+
+    Parameters, result and errors are those of
+    [`arborescence_log_partition`](./arborescence.md#arborescence_log_partition).
+    """
+    return log_partition(_sum_over_projective_trees, scores, mask, single_root)
+
+
+def projective_marginals(scores: torch.Tensor, mask: torch.Tensor, single_root: bool = False) -> torch.Tensor:
+    """
+    The probability of every arc when `p(tree)` is proportional to `exp(score of the tree)`: the gradient of
+    [`projective_log_partition`](#projective_log_partition), of the shape, dtype and device of `scores`. It can be
+    differentiated once.
+    """
+    return marginals(_sum_over_projective_trees, scores, mask, single_root)
+
+
+def _sum_over_projective_trees(
+    scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if scores.is_cpu:
+        from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
+
+        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+
+
+def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """`log Z` and the marginals, with gradients if scores need one."""
+    create_graph = scores.requires_grad
+    with torch.enable_grad():
+        scores = scores if create_graph else scores.detach().requires_grad_()
+        log_z = _inside(scores, mask, single_root)
+        (marginals,) = torch.autograd.grad(log_z.sum(), scores, create_graph=create_graph)
+    return log_z.detach(), marginals
+
+
+def _inside(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torch.Tensor:
+    """The recurrences of [`maximum_projective_trees`](./kernels/eisner.md), with sums in place of maxima."""
+    batch_size, length = mask.shape
+    rows = torch.arange(batch_size, device=mask.device)
+    present = mask | (torch.arange(length, device=mask.device) == 0)
+    # Positions that are present first, padding after them.
+    order = present.int().argsort(dim=1, descending=True, stable=True)
+    # Shape: (batch_size, length, length)
+    arc = finite_arc_scores(scores, mask)[rows.view(-1, 1, 1), order.unsqueeze(2), order.unsqueeze(1)]
+    # Shape: (batch_size,)
+    last = present.sum(1) - 1
+
+    # Charts over spans, by width and first position, or by width and last position.
+    # Shape: (batch_size, length, length)
+    charts = [torch.full_like(arc, FORBIDDEN) for _ in range(6)]
+    right_by_first, right_by_last, left_by_first, left_by_last, right_open_by_first, left_open_by_last = charts
+    for chart in charts[:4]:
+        chart[:, 0] = 0
+    for width in range(1, length):
+        spans = length - width
+        # Shape: (batch_size, spans)
+        both = (right_by_first[:, :width, :spans] + left_by_last[:, :width, width:].flip(1)).logsumexp(1)
+        right_open_by_first[:, width, :spans] = both + arc.diagonal(-width, 1, 2)
+        left_open_by_last[:, width, width:] = both + arc.diagonal(width, 1, 2)
+        # Shape: (batch_size, width, spans)
+        right = right_open_by_first[:, 1 : width + 1, :spans] + right_by_last[:, :width, width:].flip(1)
+        left = left_by_first[:, :width, :spans] + left_open_by_last[:, 1 : width + 1, width:].flip(1)
+        right_by_first[:, width, :spans] = right_by_last[:, width, width:] = right.logsumexp(1)
+        left_by_first[:, width, :spans] = left_by_last[:, width, width:] = left.logsumexp(1)
+    log_z = right_by_first[rows, last, 0]
+    if single_root and length > 1:
+        # By the width of the span to the left of ROOT's child. Shape: (batch_size, length - 1)
+        width = torch.arange(length - 1, device=mask.device)
+        rest = last.unsqueeze(1) - 1 - width
+        right = right_by_last[rows.unsqueeze(1), rest.clamp(min=0), last.unsqueeze(1)].where(rest >= 0, FORBIDDEN)
+        log_z = (left_by_first[:, :-1, 1] + arc[:, 1:, 0] + right).logsumexp(1).where(last > 0, log_z)
+    if (none := log_z < FORBIDDEN / 2).any():
+        raise no_structure(int(none.int().argmax()))
+    return log_z + arc[:, 0, 0] * 0

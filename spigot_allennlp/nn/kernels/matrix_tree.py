@@ -1,0 +1,152 @@
+import numpy as np
+from numba import njit
+
+from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK, OUT_OF_RANGE
+from spigot_allennlp.nn.kernels.sentence import load_sentence
+
+# Every arc counts as at least exp(LOWEST) times as likely as the best arc of its modifier, so that nothing underflows.
+# The result stands if the arcs that this concerns have no more than NEGLIGIBLE probability in all, and if the
+# probabilities of each token's heads sum to 1, within TOLERANCE.
+LOWEST = -300.0
+NEGLIGIBLE = 1e-20
+TOLERANCE = 1e-9
+
+
+@njit(nogil=True, cache=True)
+def sum_over_arborescences(
+    scores: np.ndarray, mask: np.ndarray, single_root: bool, log_partition: np.ndarray, marginals: np.ndarray
+) -> tuple[int, int]:
+    """
+    Fills `log_partition` and `marginals`, which comes in as zeros; see
+    [`arborescence_log_partition`](../arborescence.md). Returns a status and the sentence it is about. All numbers are
+    float64, or complex128 for complex-step differentiation.
+
+    The determinant of the matrix-tree theorem is taken by eliminating one token k after the other, as
+    [Grassmann, Taksar & Heyman, 1985](https://doi.org/10.1287/opre.33.5.1107) do with Markov chains: arcs over k are
+    added to the direct arcs from its heads to its modifiers,
+
+        mass[k] = sum_h weight[k, h]        weight[m, h] += weight[m, k] * weight[k, h] / mass[k]    (h != m)
+
+    and the partition function is the product of the masses. Nothing is subtracted, so that no digits are lost where
+    cycles are much likelier than trees, as they are in LU factors or an inverse.
+
+    A single root: multiply all arcs from ROOT by t, and the trees with one root are the term in t, when t goes to 0.
+    There ROOT counts in no token's mass but the last one's.
+    """
+    batch_size, length = mask.shape
+    token = np.empty(length, np.int64)
+    arc = np.empty((length, length), scores.dtype)
+    weight = np.empty((length, length), scores.dtype)
+    slope = np.empty((length, length), scores.dtype)
+    mass = np.zeros(length, scores.dtype)
+    lowest = np.exp(LOWEST)
+
+    for sentence in range(batch_size):
+        size = load_sentence(scores[sentence], mask[sentence], token, arc)
+        if size < 0:
+            return NOT_A_SCORE, sentence
+        if single_root:
+            _put_likeliest_root_first(arc, token, size)
+        total = mass[0] * 0
+        for modifier in range(1, size):
+            best = -np.inf
+            for head in range(size):
+                best = max(best, arc[modifier, head].real)
+            if best == -np.inf:
+                return NO_STRUCTURE, sentence
+            total += best
+            for head in range(size):
+                difference = arc[modifier, head] - best
+                weight[modifier, head] = np.exp(difference) if difference.real > LOWEST else lowest
+            weight[modifier, modifier] = 0
+            arc[modifier, :size] = weight[modifier, :size]
+
+        total += _eliminate(weight, mass, size, single_root)
+        _differentiate(weight, mass, slope, size, single_root)
+        log_partition[sentence] = total
+        lowest_probability = 0.0
+        for modifier in range(1, size):
+            sum_of_heads = 0.0
+            for head in range(size):
+                probability = arc[modifier, head] * slope[modifier, head]
+                if probability.real > 0:
+                    marginals[sentence, token[modifier], token[head]] = probability
+                sum_of_heads += probability.real
+                if arc[modifier, head].real <= lowest:
+                    lowest_probability += probability.real
+            if not abs(sum_of_heads - 1) < TOLERANCE:
+                return OUT_OF_RANGE, sentence
+        if not lowest_probability < NEGLIGIBLE:
+            return OUT_OF_RANGE, sentence
+    return OK, 0
+
+
+@njit(nogil=True, cache=True)
+def _put_likeliest_root_first(arc, token, size):
+    """For what is eliminated last: where ROOT counts in its mass, numbers range less."""
+    top = 1
+    largest = -np.inf
+    for modifier in range(1, size):
+        best = -np.inf
+        for head in range(1, size):
+            best = max(best, arc[modifier, head].real)
+        if arc[modifier, 0].real - best > largest:
+            largest = arc[modifier, 0].real - best
+            top = modifier
+    for head in range(size):
+        arc[1, head], arc[top, head] = arc[top, head], arc[1, head]
+    for modifier in range(size):
+        arc[modifier, 1], arc[modifier, top] = arc[modifier, top], arc[modifier, 1]
+    token[1], token[top] = token[top], token[1]
+
+
+# Unsigned indices need no wrapping, without which the inner loops are vectorised.
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def _eliminate(weight, mass, size, single_root):
+    """
+    The logarithm of the product of all masses. Leaves in row k of `weight`, left of the diagonal, the share of each
+    head in `mass[k]`, and in column k, above it, what the modifiers had of k; both as they were when k was eliminated.
+    """
+    log_product = mass[0] * 0
+    for k in range(size - 1, 0, -1):
+        share = weight[k]
+        mass[k] = 0
+        for head in range(1 if single_root and k > 1 else 0, k):
+            mass[k] += share[head]
+        log_product += np.log(mass[k])
+        for head in range(np.uint64(k)):
+            share[head] /= mass[k]
+        for modifier in range(1, k):
+            heads = weight[modifier]
+            factor = heads[k]
+            for head in range(np.uint64(k)):
+                heads[head] += factor * share[head]
+            heads[modifier] = 0
+    return log_product
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def _differentiate(weight, mass, slope, size, single_root):
+    """
+    Fills `slope`, the derivative of the logarithm of the partition function with respect to the weights, by the steps
+    of `_eliminate` in reverse. Row 0, which no arc needs, is where the derivatives for the heads of k add up.
+    """
+    gain = slope[0]
+    for k in range(1, size):
+        share = weight[k]
+        gain[:k] = 0
+        for modifier in range(1, k):
+            heads = slope[modifier]
+            factor = weight[modifier, k]
+            total = factor * 0
+            for head in range(np.uint64(k)):
+                gain[head] += factor * heads[head]
+                total += share[head] * heads[head]
+            heads[k] = total
+        from_mass = mass[0] * 0 + 1
+        for head in range(k):
+            from_mass -= share[head] * gain[head]
+        for head in range(k):
+            counts = head > 0 or k == 1 or not single_root
+            slope[k, head] = (gain[head] + from_mass if counts else gain[head]) / mass[k]
+        slope[k, k] = 0

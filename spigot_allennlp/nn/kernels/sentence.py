@@ -1,0 +1,29 @@
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def load_sentence(scores: np.ndarray, mask: np.ndarray, token: np.ndarray, arc: np.ndarray) -> int:
+    """
+    Copies one sentence's arc scores, `[modifier, head]`, into `arc`, with padding left out: position `p` there is
+    position `token[p]` of the sentence. Arcs that no tree has get -inf. Returns the number of positions, ROOT
+    included, or -1 where a score is NaN or +inf.
+    """
+    token[0] = 0
+    size = 1
+    for position in range(1, len(mask)):
+        if mask[position]:
+            token[size] = position
+            size += 1
+    for head in range(size):
+        arc[0, head] = -np.inf
+    for modifier in range(1, size):
+        for head in range(size):
+            score = scores[token[modifier], token[head]]
+            if head == modifier:
+                arc[modifier, head] = -np.inf
+            elif score.real < np.inf:
+                arc[modifier, head] = score
+            else:
+                return -1
+    return size

@@ -1,0 +1,163 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ufal import chu_liu_edmonds
+
+from spigot_allennlp.nn import arborescence
+from spigot_allennlp.nn.arborescence import (
+    arborescence_log_partition,
+    arborescence_marginals,
+    maximum_arborescence,
+)
+from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
+from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
+from tests import oracles
+
+either_root = pytest.mark.parametrize("single_root", [False, True])
+
+
+def random_scores(batch_size: int, length: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch_size, length, length, generator=generator, dtype=torch.float64)
+
+
+def full_mask(scores: torch.Tensor) -> torch.Tensor:
+    return torch.ones(scores.shape[:2], dtype=torch.bool)
+
+
+def heads_of(z: torch.Tensor) -> list[tuple[int, ...]]:
+    return [(0, *heads) for heads in z[:, 1:].argmax(2).tolist()]
+
+
+def best_by_peer(scores: torch.Tensor, single_root: bool) -> float:
+    """The best tree's score by another implementation; with a single root, by trying each."""
+    length = len(scores)
+    tops = range(1, length) if single_root else [0]
+    best = -float("inf")
+    for top in tops:
+        allowed = scores.clone()
+        if top > 0:
+            allowed[:, 0] = -1e6
+            allowed[top, 0] = scores[top, 0]
+        heads, _ = chu_liu_edmonds.chu_liu_edmonds(allowed.numpy())
+        best = max(best, sum(float(allowed[token, heads[token]]) for token in range(1, length)))
+    return best
+
+
+@either_root
+@pytest.mark.parametrize("length", [2, 7, 20, 40])
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_argmax_is_as_good_as_a_peer_s(single_root: bool, length: int, levels: int) -> None:
+    # Few levels make many ties, and many cycles of cycles.
+    scores = (random_scores(10, length) * levels / 2).round()
+    z = maximum_arborescence(scores, full_mask(scores), single_root)
+    for sentence, heads in enumerate(heads_of(z)):
+        assert oracles.is_tree(heads)
+        assert not single_root or heads[1:].count(0) == 1
+        assert (z[sentence] * scores[sentence]).sum() == best_by_peer(scores[sentence], single_root)
+
+
+@either_root
+@settings(max_examples=200, deadline=None)
+@given(cells=st.lists(st.sampled_from([-1e4, -1.0, 0.0, 1.0, 1e4]), min_size=25, max_size=25))
+def test_argmax_of_extreme_scores(single_root: bool, cells: list[float]) -> None:
+    scores = torch.tensor(cells).view(1, 5, 5)
+    z = maximum_arborescence(scores, full_mask(scores), single_root)
+    every = oracles.structures("nonprojective_tree", 5, single_root)
+    assert (z * scores).double().sum() == oracles.best_scores(every, scores)
+
+
+@either_root
+def test_long_sentences(single_root: bool) -> None:
+    # Every token wants the next one as its head, the last one wants the first: one cycle of all tokens.
+    length = 1000
+    scores = random_scores(1, length) * 1e-3
+    tokens = torch.arange(1, length)
+    scores[0, tokens, tokens.roll(-1)] += 1
+    (heads,) = heads_of(maximum_arborescence(scores, full_mask(scores), single_root))
+    assert oracles.is_tree(heads) and heads[1:].count(0) == 1
+    top = heads.index(0, 1)
+    assert all(heads[token] == token % (length - 1) + 1 for token in range(1, length) if token != top)
+
+
+@either_root
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
+    scores = random_scores(5, 12) * scale
+    scores[4, 3, 5:] = float("-inf")
+    mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
+    direction = random_scores(5, 12, seed=1)
+    compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+    by_torch = arborescence._sum_in_log_space(scores, mask, single_root)
+    for one, other in zip(compiled, by_torch, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
+    _, compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction)
+    _, by_torch = sum_by_autograd(arborescence._sum_in_log_space, scores, mask, single_root, direction)
+    torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-10)
+
+
+@either_root
+def test_likely_cycles_cost_no_digits(single_root: bool) -> None:
+    """Two tokens like each other e^30, or e^200, times as much as anything else."""
+    for gap in 30.0, 200.0:
+        scores = random_scores(4, 5)
+        scores[:, 1, 2] += gap
+        scores[:, 2, 1] += gap
+        every = oracles.structures("nonprojective_tree", 5, single_root)
+        mask = full_mask(scores)
+        _, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+        torch.testing.assert_close(marginals, oracles.marginals(every, scores), rtol=1e-12, atol=1e-14)
+        log_z = arborescence_log_partition(scores, mask, single_root)
+        torch.testing.assert_close(log_z, oracles.log_partition(every, scores), rtol=1e-14, atol=0)
+
+
+@either_root
+def test_scores_out_of_range_are_summed_all_the_same(single_root: bool) -> None:
+    scores = random_scores(1, 5)
+    scores[:, 1, 2] += 1e4
+    scores[:, 2, 1] += 1e4
+    mask = full_mask(scores)
+    with pytest.raises(FloatingPointError):
+        sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+    every = oracles.structures("nonprojective_tree", 5, single_root)
+    scores.requires_grad_()
+    marginals = arborescence_marginals(scores, mask, single_root)
+    torch.testing.assert_close(marginals.detach(), oracles.marginals(every, scores.detach()))
+    assert torch.autograd.gradcheck(lambda s: arborescence_marginals(s, mask, single_root), scores)
+
+
+def test_a_sure_tree_of_many_tokens_stays_in_range() -> None:
+    """Each token is surer of its head than e^30 to 1: the sums of all trees range over more than floats do."""
+    length = 60
+    scores = random_scores(2, length)
+    tokens = torch.arange(1, length)
+    scores[0, tokens, tokens - 1] += 30
+    scores[1, tokens[:-1], tokens[:-1] + 1] += 30
+    scores[1, length - 1, 0] += 30
+    mask = full_mask(scores)
+    for single_root in (False, True):
+        log_z, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+        by_torch = arborescence._sum_in_log_space(scores, mask, single_root)
+        torch.testing.assert_close((log_z, marginals), by_torch, rtol=1e-11, atol=1e-12)
+        assert (marginals.amax(2)[:, 1:] > 1 - 1e-9).all()
+
+
+def test_third_derivatives_are_refused() -> None:
+    scores = random_scores(1, 3).requires_grad_()
+    marginals = arborescence_marginals(scores, full_mask(scores))
+    (gradient,) = torch.autograd.grad(marginals[0, 1, 0], scores, create_graph=True)
+    with pytest.raises(NotImplementedError, match="third derivatives"):
+        gradient.sum().backward()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@either_root
+def test_on_a_gpu(single_root: bool) -> None:
+    scores = random_scores(3, 8)
+    mask = torch.arange(8) < torch.tensor([[8], [5], [1]])
+    for function in maximum_arborescence, arborescence_log_partition, arborescence_marginals:
+        expected = function(scores, mask, single_root)
+        result = function(scores.cuda(), mask.cuda(), single_root)
+        assert result.is_cuda
+        torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)

@@ -1,0 +1,103 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spigot_allennlp.nn import eisner
+from spigot_allennlp.nn.eisner import maximum_projective_tree, projective_log_partition, projective_marginals
+from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
+from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
+from tests import oracles
+
+either_root = pytest.mark.parametrize("single_root", [False, True])
+
+
+def random_scores(batch_size: int, length: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch_size, length, length, generator=generator, dtype=torch.float64)
+
+
+def full_mask(scores: torch.Tensor) -> torch.Tensor:
+    return torch.ones(scores.shape[:2], dtype=torch.bool)
+
+
+@either_root
+@settings(max_examples=200, deadline=None)
+@given(cells=st.lists(st.sampled_from([-1e4, -1.0, 0.0, 1.0, 1e4]), min_size=25, max_size=25))
+def test_argmax_of_extreme_scores(single_root: bool, cells: list[float]) -> None:
+    scores = torch.tensor(cells).view(1, 5, 5)
+    z = maximum_projective_tree(scores, full_mask(scores), single_root)
+    every = oracles.structures("projective_tree", 5, single_root)
+    assert (z * scores).double().sum() == oracles.best_scores(every, scores)
+
+
+@either_root
+@pytest.mark.parametrize("length", [10, 40])
+def test_argmax_is_the_limit_of_the_log_partition(single_root: bool, length: int) -> None:
+    """`max <= log Z(s / T) * T <= max + T log(number of trees)`, of which there are fewer than 7 to the `length`."""
+    scores = random_scores(5, length)
+    mask = full_mask(scores)
+    z = maximum_projective_tree(scores, mask, single_root)
+    for sentence in z[:, 1:].argmax(2).tolist():
+        heads = (0, *sentence)
+        assert oracles.is_tree(heads) and oracles.is_projective(heads)
+        assert not single_root or heads[1:].count(0) == 1
+    temperature = 1e-6
+    log_z = eisner._sum_in_log_space(scores / temperature, mask, single_root)[0] * temperature
+    best = (z * scores).sum((1, 2))
+    assert (best <= log_z + 1e-9).all() and (log_z <= best + temperature * 2 * length).all()
+
+
+@either_root
+def test_long_sentences(single_root: bool) -> None:
+    # A chain to the right, of which nothing but an arc from ROOT to its far end is in the way.
+    length = 400
+    scores = random_scores(1, length) * 1e-3
+    tokens = torch.arange(1, length)
+    scores[0, tokens, tokens - 1] += 1
+    scores[0, length - 1, 0] += 0.5
+    z = maximum_projective_tree(scores, full_mask(scores), single_root)
+    assert z[0, 1:].argmax(1).tolist() == list(range(length - 1))
+    log_z = projective_log_partition(scores, full_mask(scores), single_root)
+    # All trees of 0 scores: the partition function is far out of the range of a float.
+    assert log_z > 400 * 1.9 and log_z.isfinite()
+
+
+@either_root
+@pytest.mark.parametrize("length, expected", [(2, 1), (3, 3), (4, 12), (5, 55), (6, 273), (7, 1428)])
+def test_number_of_trees(single_root: bool, length: int, expected: int) -> None:
+    """The number of projective trees of n tokens is `binomial(3n, n) / (2n + 1)`."""
+    scores = torch.zeros(1, length, length, dtype=torch.float64)
+    total = projective_log_partition(scores, full_mask(scores), single_root).exp().item()
+    if single_root:
+        assert total == pytest.approx(len(oracles.structures("projective_tree", length, True)))
+    else:
+        assert total == pytest.approx(expected)
+
+
+@either_root
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
+    scores = random_scores(5, 12) * scale
+    scores[4, 3, 5:] = float("-inf")
+    mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
+    direction = random_scores(5, 12, seed=1)
+    compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, None)
+    by_torch = eisner._sum_in_log_space(scores, mask, single_root)
+    for one, other in zip(compiled, by_torch, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-10)
+    _, compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
+    _, by_torch = sum_by_autograd(eisner._sum_in_log_space, scores, mask, single_root, direction)
+    torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-8)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@either_root
+def test_on_a_gpu(single_root: bool) -> None:
+    scores = random_scores(3, 8)
+    mask = torch.arange(8) < torch.tensor([[8], [5], [1]])
+    for function in maximum_projective_tree, projective_log_partition, projective_marginals:
+        expected = function(scores, mask, single_root)
+        result = function(scores.cuda(), mask.cuda(), single_root)
+        assert result.is_cuda
+        torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)
