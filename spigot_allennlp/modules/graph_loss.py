@@ -1,0 +1,144 @@
+from typing import Optional
+
+import torch
+from allennlp.common import Registrable
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from spigot_allennlp.nn.arcs import arc_mask
+from spigot_allennlp.structures import SemanticGraph
+
+
+class GraphLoss(torch.nn.Module, Registrable):
+    """
+    What the scores of a semantic parser are trained with, and so what they mean: `part_scores` joins arc and label
+    scores into the worth of each labelled arc, which is what the argmax sees.
+    """
+
+    default_implementation = "hinge"
+
+    def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
+        """`(batch, length, length)` and `(batch, length, length, labels)` to `(batch, length, length, labels)`."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        arc_scores: torch.Tensor,
+        label_scores: torch.Tensor,
+        gold: torch.Tensor,
+        mask: torch.Tensor,
+        structure: SemanticGraph,
+        predicate_scores: Optional[torch.Tensor] = None,
+        **context: torch.Tensor,
+    ) -> torch.Tensor:
+        """
+        # Parameters
+
+        arc_scores : `torch.Tensor`
+            `(batch, length, length)`, `[b, predicate, argument]`.
+        label_scores : `torch.Tensor`
+            `(batch, length, length, labels)`.
+        gold : `torch.Tensor`
+            `(batch, length, length)` int64: the label of each arc, -1 where there is none. An arc whose label is not
+            in the vocabulary (its id is `labels`) counts as an arc without a label.
+        mask : `torch.Tensor`
+            `(batch, length)` bool, True for ROOT and real tokens.
+        structure : `SemanticGraph`
+            The graphs that may be predicted; `context` is passed on to it.
+        predicate_scores : `torch.Tensor`, optional (default = `None`)
+            `(batch, length)`.
+
+        # Returns
+
+        `torch.Tensor`
+            `(batch,)`: the loss of each sentence, summed over its parts.
+        """
+        raise NotImplementedError
+
+
+@GraphLoss.register("hinge")
+class GraphHinge(GraphLoss):
+    """
+    `max_z [s.z + cost(z, gold)] - s.gold` with costs on labelled arcs: `false_positive` for each that is on and
+    should not be, `false_negative` for each that is off and should be on
+    ([Peng, Thomson and Smith, 2018](https://aclanthology.org/P18-1173/), section 4; recall is bought with the second).
+    """
+
+    def __init__(self, false_positive: float = 0.4, false_negative: float = 0.6):
+        super().__init__()
+        self.false_positive = false_positive
+        self.false_negative = false_negative
+
+    def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
+        return arc_scores.unsqueeze(-1) + label_scores
+
+    def forward(
+        self,
+        arc_scores: torch.Tensor,
+        label_scores: torch.Tensor,
+        gold: torch.Tensor,
+        mask: torch.Tensor,
+        structure: SemanticGraph,
+        predicate_scores: Optional[torch.Tensor] = None,
+        **context: torch.Tensor,
+    ) -> torch.Tensor:
+        # cost(z, gold) = cost . z + false_negative * number of gold arcs
+        # Shape (all): (number of gold arcs,)
+        sentence, predicate, argument, label = labelled_arcs(gold, label_scores.size(-1))
+        gold_scores = arc_scores[sentence, predicate, argument] + label_scores[sentence, predicate, argument, label]
+        loss = torch.zeros_like(arc_scores[:, 0, 0]).index_add(0, sentence, self.false_negative - gold_scores)
+        with torch.no_grad():
+            augmented = self.part_scores(arc_scores, label_scores) + self.false_positive
+            augmented[sentence, predicate, argument, label] -= self.false_positive + self.false_negative
+            worst = structure.best_labels(augmented, mask, predicate_scores=predicate_scores, **context)
+            is_right = worst == gold
+
+        # What the arcs of the worst graph earn. Shape: (number of its arcs,)
+        sentence, predicate, argument, label = labelled_arcs(worst, label_scores.size(-1))
+        earned = arc_scores[sentence, predicate, argument] + label_scores[sentence, predicate, argument, label]
+        earned = earned + torch.where(is_right[sentence, predicate, argument], -self.false_negative, self.false_positive)
+        # A predicate is worth its own score and its arcs, or nothing. Shape: (batch, length)
+        best = torch.zeros_like(arc_scores[:, 0]).index_put((sentence, predicate), earned, accumulate=True)
+        if predicate_scores is not None:
+            best = (best + predicate_scores).relu() * mask
+            loss = loss - (predicate_scores * (gold >= 0).any(dim=2)).sum(dim=1)
+        return loss + best.sum(dim=1)
+
+
+@GraphLoss.register("sigmoid_softmax")
+class SigmoidSoftmax(GraphLoss):
+    """
+    Each arc (and predicate) decides alone by a sigmoid, each gold arc chooses its label by a softmax
+    ([Dozat and Manning, 2018](https://aclanthology.org/P18-2077/)). An arc is then on when its arc score is positive,
+    whatever its label.
+    """
+
+    def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
+        return arc_scores.unsqueeze(-1) + label_scores - label_scores.amax(dim=-1, keepdim=True)
+
+    def forward(
+        self,
+        arc_scores: torch.Tensor,
+        label_scores: torch.Tensor,
+        gold: torch.Tensor,
+        mask: torch.Tensor,
+        structure: SemanticGraph,
+        predicate_scores: Optional[torch.Tensor] = None,
+        **context: torch.Tensor,
+    ) -> torch.Tensor:
+        is_arc = gold >= 0
+        arc_loss = binary_cross_entropy_with_logits(arc_scores, is_arc.to(arc_scores), reduction="none")
+        loss = (arc_loss * arc_mask(mask).transpose(1, 2)).sum(dim=(1, 2))
+        if predicate_scores is not None:
+            is_predicate = is_arc.any(dim=2).to(predicate_scores)
+            predicate_loss = binary_cross_entropy_with_logits(predicate_scores, is_predicate, reduction="none")
+            loss = loss + (predicate_loss * mask).sum(dim=1)
+
+        sentence, predicate, argument, label = labelled_arcs(gold, label_scores.size(-1))
+        label_loss = cross_entropy(label_scores[sentence, predicate, argument], label, reduction="none")
+        return loss.index_add(0, sentence, label_loss)
+
+
+def labelled_arcs(graph: torch.Tensor, num_labels: int) -> tuple[torch.Tensor, ...]:
+    """Sentence, predicate, argument and label of every arc of `graph` whose label is known, each `(arcs,)` int64."""
+    arcs = torch.nonzero((graph >= 0) & (graph < num_labels), as_tuple=True)
+    return *arcs, graph[arcs]

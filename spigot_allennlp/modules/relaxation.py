@@ -1,0 +1,59 @@
+import torch
+
+from spigot_allennlp.modules.structured_argmax import StructuredArgmax
+from spigot_allennlp.structures import Structure
+
+
+class Relaxation(StructuredArgmax):
+    """
+    A `StructuredArgmax` that lets a mixture of structures go forward, and its exact derivative come back.
+
+    # Parameters
+
+    structure : `Structure`
+        What is predicted.
+    hard_at_test : `bool`, optional (default = `False`)
+        Whether the best structure stands in for the mixture when the module is not in training.
+    """
+
+    def __init__(self, structure: Structure, hard_at_test: bool = False) -> None:
+        super().__init__(structure)
+        self.hard_at_test = hard_at_test
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        if self.hard_at_test and not self.training:
+            return self.structure.argmax(scores.detach(), mask, **context)
+        return self.relax(scores, mask, **context)
+
+    def relax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        """The mixture, differentiable."""
+        raise NotImplementedError
+
+
+@StructuredArgmax.register("structured_attention")
+class StructuredAttention(Relaxation):
+    """
+    The marginals of all parts under `p(z)` proportional to `exp(s . z)`
+    ([Kim et al., 2017](https://arxiv.org/abs/1702.00887); [Liu & Lapata, 2018](https://aclanthology.org/Q18-1005/)).
+
+    Registered as a `StructuredArgmax` with name "structured_attention"; parameters as in [`Relaxation`](#relaxation).
+    """
+
+    def relax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        return self.structure.marginals(scores, mask, **context)
+
+
+@StructuredArgmax.register("sparsemap")
+class SparseMap(Relaxation):
+    """
+    The mixture of few structures that is nearest to the scores, `argmin_{mu in conv(Z)} ||mu - s||^2`
+    ([SparseMAP, Niculae et al., 2018](https://arxiv.org/abs/1802.04223)).
+
+    Registered as a `StructuredArgmax` with name "sparsemap"; parameters as in [`Relaxation`](#relaxation).
+    """
+
+    def relax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        projection = self.structure.project(scores, mask, **context)
+        if scores.requires_grad and torch.is_grad_enabled() and not projection.requires_grad:
+            raise NotImplementedError(f"{type(self.structure).__name__}.project has no derivative")
+        return projection

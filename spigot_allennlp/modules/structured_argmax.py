@@ -1,0 +1,176 @@
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from allennlp.common import Registrable
+
+from spigot_allennlp.modules.step_size import ConstantStepSize, StepSize, StepSizeLike, positive
+from spigot_allennlp.structures import Structure
+
+
+class StructuredArgmax(torch.nn.Module, Registrable):
+    """
+    A layer that takes the best structure `z` under scores `s`, and a rule by which a gradient passes through it. The
+    rules differ in what goes forward and in what stands for `dL/ds`, given `g = dL/dz`:
+
+    | type | forward | backward |
+    |---|---|---|
+    | `pipeline` | `z` | 0 |
+    | `straight_through` | `z` | `step_size * g` |
+    | `spigot` | `z` | `z - project(z - step_size * g)` |
+    | `spigot_ce` | `z` or the marginals `mu(s)` | `mu(s) - project(mu(s) - step_size * g)` |
+    | `spigot_eg` | `z` or the marginals `mu(s)` | `mu(s) - mu(s - step_size * g)` |
+    | `imle` | `z(s + noise)` | `z(s + noise) - z(s + noise - step_size * g)` |
+    | `structured_attention` | `mu(s)` | its derivative |
+    | `sparsemap` | the point of the structures' hull nearest to `s` | its derivative |
+    | `perturb_and_map` | another one of these, of `s + noise` | likewise |
+
+    # Parameters
+
+    structure : `Structure`
+        What is predicted.
+    """
+
+    default_implementation = "spigot"
+
+    def __init__(self, structure: Structure) -> None:
+        super().__init__()
+        self.structure = structure
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        """
+        # Parameters
+
+        scores : `torch.Tensor`
+            The scores of all parts, floating; `(batch_size, length, length)` for trees.
+        mask : `torch.Tensor`
+            Shape `(batch_size, length)`, bool.
+        context : `torch.Tensor`, optional
+            Further inputs that the structure takes. No gradient reaches them where the gradient is a surrogate.
+
+        # Returns
+
+        `torch.Tensor`
+            The structures, of the shape, dtype and device of `scores`; 0 where there is no part. The gradient of
+            `scores` is 0 there too.
+        """
+        raise NotImplementedError
+
+
+@StructuredArgmax.register("pipeline")
+class Pipeline(StructuredArgmax):
+    """
+    The best structure, and no gradient: the first stage learns nothing from the second.
+
+    Registered as a `StructuredArgmax` with name "pipeline".
+    """
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        return self.structure.argmax(scores.detach(), mask, **context)
+
+
+class Surrogate(torch.autograd.Function):
+    """`z = decode(scores)` forward, `d_scores = pull_back(scores, z, d_z)` backward, whatever these functions are."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        scores: torch.Tensor,
+        decode: Callable[[torch.Tensor], torch.Tensor],
+        pull_back: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        z = decode(scores)
+        ctx.save_for_backward(scores, z)
+        ctx.pull_back = pull_back
+        return z
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_z: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return ctx.pull_back(*ctx.saved_tensors, d_z), None, None
+
+
+class SurrogateArgmax(StructuredArgmax):
+    """
+    A `StructuredArgmax` whose gradient is no derivative. Subclasses say by [`pull_back`](#pull_back) what it is, and by
+    [`decode`](#decode) what goes forward, if that is not the best structure.
+
+    # Parameters
+
+    structure : `Structure`
+        What is predicted.
+    step_size : `float` or `StepSize`
+        How far to go against the gradient: dimensionless, positive, the same for all or by a schedule.
+    max_gradient_norm : `float`, optional
+        Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
+    """
+
+    def __init__(self, structure: Structure, step_size: StepSizeLike, max_gradient_norm: float | None) -> None:
+        super().__init__(structure)
+        self.step_size = step_size if isinstance(step_size, StepSize) else ConstantStepSize(step_size)
+        self.max_gradient_norm = None if max_gradient_norm is None else positive("max_gradient_norm", max_gradient_norm)
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        step_size = self.step_size()
+
+        def decode(scores: torch.Tensor) -> torch.Tensor:
+            return self.decode(scores, mask, **context)
+
+        def pull_back(scores: torch.Tensor, z: torch.Tensor, d_z: torch.Tensor) -> torch.Tensor:
+            # float16 and bfloat16 would lose small steps.
+            dtype = torch.promote_types(d_z.dtype, torch.float32)
+            gradient = d_z.to(dtype).where(self.structure.parts(scores, mask, **context), 0.0)
+            step = step_size * clip_norm(gradient, self.max_gradient_norm)
+            return self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context).to(d_z.dtype)
+
+        return Surrogate.apply(scores, decode, pull_back)
+
+    def decode(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        """What goes forward."""
+        return self.structure.argmax(scores, mask, **context)
+
+    def pull_back(
+        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
+    ) -> torch.Tensor:
+        """What stands for `dL/ds`, given what went forward and `step = step_size * dL/dz`, clipped, 0 off the parts."""
+        raise NotImplementedError
+
+
+@StructuredArgmax.register("straight_through")
+class StraightThrough(SurrogateArgmax):
+    """
+    `dL/ds := step_size * dL/dz`, as if the argmax were the identity
+    ([Bengio et al., 2013](https://arxiv.org/abs/1308.3432)). It ignores what makes a structure.
+
+    Registered as a `StructuredArgmax` with name "straight_through".
+
+    # Parameters
+
+    structure : `Structure`
+        What is predicted.
+    step_size : `float` or `StepSize`, optional (default = `1.0`)
+        A factor on the gradient.
+    max_gradient_norm : `float`, optional (default = `None`)
+        Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        step_size: StepSizeLike = 1.0,
+        max_gradient_norm: float | None = None,
+    ) -> None:
+        super().__init__(structure, step_size, max_gradient_norm)
+
+    def pull_back(
+        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
+    ) -> torch.Tensor:
+        return step
+
+
+def clip_norm(gradient: torch.Tensor, max_norm: float | None) -> torch.Tensor:
+    """Scales each sentence's part of `gradient`, `(batch_size, ...)`, to a Euclidean norm of at most `max_norm`."""
+    if max_norm is None:
+        return gradient
+    norm = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (gradient.dim() - 1))
+    return gradient * (max_norm / norm.clamp(min=max_norm))

@@ -1,0 +1,83 @@
+import torch
+from allennlp.common import Registrable
+
+from spigot_allennlp.structures import SingleHead, Structure
+
+
+class TreeLoss(torch.nn.Module, Registrable):
+    """
+    What the arc scores of a dependency parser are trained with.
+
+    A gold tree that the structure does not admit (a crossing one, where trees are projective) lies outside the set
+    that "hinge" and "tree_crf" compare it with; its loss can then be below 0.
+    """
+
+    default_implementation = "hinge"
+
+    def forward(
+        self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
+    ) -> torch.Tensor:
+        """
+        # Parameters
+
+        scores : `torch.Tensor`
+            `(batch, length, length)`, `[b, modifier, head]`.
+        gold : `torch.Tensor`
+            The gold trees, 0/1, of the same shape.
+        mask : `torch.Tensor`
+            `(batch, length)` bool, True for ROOT and real tokens.
+        structure : `Structure`
+            The trees that may be predicted.
+
+        # Returns
+
+        `torch.Tensor`
+            `(batch,)`: the loss of each sentence, summed over its tokens.
+        """
+        raise NotImplementedError
+
+
+@TreeLoss.register("hinge")
+class TreeHinge(TreeLoss):
+    """
+    `max_z [s.z + cost(z, gold)] - s.gold`, where a wrong arc costs `wrong_arc` and a missed one `missed_arc`
+    ([Taskar et al., 2004](https://aclanthology.org/W04-3201/); the costs of
+    [Peng, Thomson and Smith, 2018](https://aclanthology.org/P18-1173/)).
+    """
+
+    def __init__(self, wrong_arc: float = 0.5, missed_arc: float = 0.5):
+        super().__init__()
+        self.wrong_arc = wrong_arc
+        self.missed_arc = missed_arc
+
+    def forward(
+        self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
+    ) -> torch.Tensor:
+        # cost(z, gold) = cost . z + constant
+        cost = self.wrong_arc * (1 - gold) - self.missed_arc * gold
+        constant = self.missed_arc * gold.sum(dim=(1, 2))
+        worst = structure.argmax(scores.detach() + cost, mask)
+        return (worst * (scores + cost) - gold * scores).sum(dim=(1, 2)) + constant
+
+
+@TreeLoss.register("tree_crf")
+class TreeCrf(TreeLoss):
+    """The negative log-likelihood of the gold tree, `log sum_z exp(s.z) - s.gold`."""
+
+    def forward(
+        self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
+    ) -> torch.Tensor:
+        return structure.log_partition(scores, mask) - (gold * scores).sum(dim=(1, 2))
+
+
+@TreeLoss.register("head_selection")
+class HeadSelection(TreeCrf):
+    """
+    A softmax over the heads of each token, whatever the structure
+    ([Zhang, Cheng and Lapata, 2017](https://aclanthology.org/E17-1063/)).
+    """
+
+    def forward(
+        self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
+    ) -> torch.Tensor:
+        return super().forward(scores, gold, mask, SingleHead())

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
+from allennlp.modules.token_embedders import Embedding, TokenEmbedder
+
+from spigot_allennlp.modules import WordDropout
+
+COUNTS = {"often": 99, "twice": 2, "once": 1}
+
+
+@pytest.fixture
+def vocab():
+    return Vocabulary(counter={"words": COUNTS}, tokens_to_add={"words": ["vector-only"]})
+
+
+def build(vocab, alpha=0.25):
+    """Embeds every id as itself, so that what comes out is what the tokens became."""
+    size = vocab.get_vocab_size("words")
+    identity = Embedding(embedding_dim=1, num_embeddings=size, weight=torch.arange(size).float().unsqueeze(1))
+    return WordDropout(vocab, identity, alpha=alpha)
+
+
+def test_counts_are_those_of_the_vocabulary(vocab):
+    counts = build(vocab).counts
+    for word, count in {**COUNTS, "vector-only": 0}.items():
+        assert counts[vocab.get_token_index(word, "words")] == count
+
+
+@pytest.mark.parametrize("alpha", [0.25, 1.0])
+@pytest.mark.parametrize("word", ["often", "twice", "once", "vector-only"])
+def test_rate(vocab, word, alpha):
+    torch.manual_seed(0)
+    index = vocab.get_token_index(word, "words")
+    output = build(vocab, alpha)(torch.full((100, 200), index))
+    expected = alpha / (alpha + COUNTS.get(word, 0))
+    assert (output == 1).float().mean().item() == pytest.approx(expected, abs=0.015)  # over four standard errors
+    assert set(output.unique().tolist()) <= {1, index}
+
+
+def test_padding_is_never_replaced(vocab):
+    assert not build(vocab)(torch.zeros(10, 10, dtype=torch.long)).any()
+
+
+def test_nothing_is_replaced_outside_training_or_with_alpha_zero(vocab):
+    tokens = torch.randint(vocab.get_vocab_size("words"), (20, 20))
+    for embedder in (build(vocab).eval(), build(vocab, alpha=0)):
+        assert torch.equal(embedder(tokens).squeeze(-1).long(), tokens)
+
+
+def test_counts_survive_saving_with_a_vocabulary_that_has_none(vocab, tmp_path):
+    embedder = build(vocab)
+    vocab.save_to_files(tmp_path / "vocabulary")
+    loaded = build(Vocabulary.from_files(tmp_path / "vocabulary"))
+    assert not loaded.counts.any()
+    loaded.load_state_dict(embedder.state_dict())
+    assert torch.equal(loaded.counts, embedder.counts)
+
+
+def test_bad_settings_are_refused(vocab):
+    with pytest.raises(ConfigurationError, match="alpha"):
+        build(vocab, alpha=-1)
+    with pytest.raises(ConfigurationError, match="'some_tags' has no unknown token"):
+        vocab.add_token_to_namespace("x", "some_tags")
+        WordDropout(vocab, Embedding(embedding_dim=1, num_embeddings=3), namespace="some_tags")
+
+
+def test_registered_name():
+    assert TokenEmbedder.by_name("spigot_word_dropout") is WordDropout
