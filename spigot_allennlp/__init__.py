@@ -1,0 +1,12 @@
+"""Importing the package registers all of it with AllenNLP."""
+
+from spigot_allennlp import compat
+
+compat.repair()
+
+import spigot_allennlp.data  # noqa: E402
+import spigot_allennlp.models  # noqa: E402
+import spigot_allennlp.modules  # noqa: E402
+import spigot_allennlp.predictors  # noqa: E402
+import spigot_allennlp.structures  # noqa: E402
+import spigot_allennlp.training.metrics  # noqa: E402, F401

@@ -1,0 +1,175 @@
+from typing import Any, Optional
+
+import torch
+from allennlp.common import Lazy
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import TextFieldTensors, Vocabulary
+from allennlp.models import Model
+from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
+from allennlp.nn import InitializerApplicator
+
+from spigot_allennlp.models.parser import Parser
+from spigot_allennlp.modules import GraphHinge, GraphLoss, PairScorer
+from spigot_allennlp.structures import SemanticGraph
+from spigot_allennlp.training.metrics import SemanticDependencyF1
+
+_SHOWN_WHILE_RUNNING = ("labelled_f1", "unlabelled_f1")
+
+
+@Model.register("spigot_semantic_parser")
+class SemanticParser(Parser):
+    """
+    A parser of bilexical semantic graphs with scores for predicates, arcs and labelled arcs: the basic model of
+    [Peng, Thomson and Smith (2017)](https://aclanthology.org/P17-1186/). It stands alone, or is the second stage of
+    `spigot_syntactic_then_semantic`.
+
+    Where it `reads_trees`, a token enters every scorer together with its head, `[x_i; sum_h tree[i, h] x_h]`; a scorer
+    whose first layer is linear then sees `W_self x_i + sum_h tree[i, h] W_head x_h`
+    ([Peng, Thomson and Smith, 2018](https://aclanthology.org/P18-1173/), section 4).
+
+    Registered as a `Model` with name "spigot_semantic_parser".
+
+    # Parameters
+
+    vocab : `Vocabulary`
+    text_field_embedder : `TextFieldEmbedder`
+    encoder : `Seq2SeqEncoder`
+    arc_scorer, label_scorer : `PairScorer`, optional (default = "mlp")
+        Score `[predicate, argument]`; their `input_dim` and `num_labels` are filled in.
+    predicate_feedforward : `FeedForward`, optional (default = `None`)
+        What stands between a token and its score as a predicate; its `input_dim` is filled in. Without it every token
+        may have arguments for free.
+    structure : `SemanticGraph`, optional (default = "semantic_graph")
+        The graphs that may be predicted.
+    loss : `GraphLoss`, optional (default = "hinge")
+    use_deterministic_labels : `bool`, optional (default = `True`)
+        Whether a label that no predicate of the training data has twice may be predicted at most once per predicate.
+    reads_trees : `bool`, optional (default = `False`)
+        Whether tokens enter together with their head. Alone, the parser then reads gold trees; in a pipeline, those of
+        the first stage.
+    dropout : `float`, optional (default = `0.0`)
+        On the encoded tokens.
+    pretrained_file : `str`, optional (default = `None`)
+        An archive to start from: that of such a parser, or of a pipeline that has one.
+    initializer : `InitializerApplicator`, optional
+    """
+
+    default_predictor = "spigot_semantic_parser"
+
+    def __init__(
+        self,
+        vocab: Vocabulary,
+        text_field_embedder: TextFieldEmbedder,
+        encoder: Seq2SeqEncoder,
+        arc_scorer: Lazy[PairScorer] = Lazy(PairScorer),
+        label_scorer: Lazy[PairScorer] = Lazy(PairScorer),
+        predicate_feedforward: Optional[Lazy[FeedForward]] = None,
+        structure: Optional[SemanticGraph] = None,
+        loss: Optional[GraphLoss] = None,
+        use_deterministic_labels: bool = True,
+        reads_trees: bool = False,
+        dropout: float = 0.0,
+        pretrained_file: Optional[str] = None,
+        initializer: InitializerApplicator = InitializerApplicator(),
+        **kwargs,
+    ) -> None:
+        super().__init__(vocab, text_field_embedder, encoder, dropout, **kwargs)
+        labels = vocab.get_index_to_token_vocabulary("graph_labels")
+        if not labels:
+            raise ConfigurationError("the vocabulary has no graph_labels: were there graphs in the training data?")
+        self.reads_trees = reads_trees
+        dim = encoder.get_output_dim() * (2 if reads_trees else 1)
+        self.arc_scorer = arc_scorer.construct(input_dim=dim)
+        self.label_scorer = label_scorer.construct(input_dim=dim, num_labels=len(labels))
+        self.label_scorer._vocab_namespace = "graph_labels"
+        self.predicate_feedforward = None
+        if predicate_feedforward is not None:
+            self.predicate_feedforward = predicate_feedforward.construct(input_dim=dim)
+            self.predicate_projection = torch.nn.Linear(self.predicate_feedforward.get_output_dim(), 1)
+        self.structure = structure or SemanticGraph()
+        self.loss = loss or GraphHinge()
+        is_deterministic = None
+        if use_deterministic_labels:
+            repeated = vocab.get_token_to_index_vocabulary("repeated_graph_labels")
+            is_deterministic = torch.tensor([labels[i] not in repeated for i in range(len(labels))])
+        self.register_buffer("deterministic_labels", is_deterministic, persistent=False)
+        self.metric = SemanticDependencyF1()
+        initializer(self)
+        self.start_from(pretrained_file)
+
+    def forward(
+        self,  # type: ignore
+        tokens: TextFieldTensors,
+        graph: Optional[torch.Tensor] = None,
+        tree: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
+    ) -> dict[str, torch.Tensor]:
+        """
+        # Parameters
+
+        tokens : `TextFieldTensors`
+        graph : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` int64, `[predicate, argument]`: the label of each gold arc, -1 where none is.
+        tree : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` int64, `[modifier, head]`, at least 0 where there is an arc: needed by a parser
+            that reads trees, not used by another.
+        metadata : `List[Dict[str, Any]]`, optional (default = `None`)
+
+        # Returns
+
+        `Dict[str, torch.Tensor]`
+            `arcs`, `(batch, length, length)` int64, the predicted graph in the form of `graph`; `mask`; and `loss`,
+            summed over the batch, where gold graphs are given.
+        """
+        if self.reads_trees and tree is None:
+            raise ConfigurationError("a semantic parser that reads_trees needs the field 'tree'")
+        encoded, mask = self.encode(tokens)
+        return self.parse(encoded, mask, (tree >= 0).to(encoded) if self.reads_trees else None, graph)
+
+    def parse(
+        self,
+        encoded: torch.Tensor,
+        mask: torch.Tensor,
+        tree: Optional[torch.Tensor] = None,
+        graph: Optional[torch.Tensor] = None,
+    ) -> dict[str, torch.Tensor]:
+        """What `forward` returns, from encoded tokens and `tree`, `(batch, length, length)`, 0/1 or relaxed."""
+        if self.reads_trees:
+            encoded = torch.cat([encoded, torch.matmul(tree, encoded)], dim=-1)
+        arc_scores = self.arc_scorer(encoded, encoded)
+        label_scores = self.label_scorer(encoded, encoded)
+        context = {}
+        if self.predicate_feedforward is not None:
+            hidden = self.predicate_feedforward(encoded)
+            context["predicate_scores"] = self.predicate_projection(hidden).squeeze(-1)
+        if self.deterministic_labels is not None:
+            context["deterministic_labels"] = self.deterministic_labels
+
+        output = {"mask": mask}
+        with torch.no_grad():
+            scores = self.loss.part_scores(arc_scores, label_scores)
+            output["arcs"] = self.structure.best_labels(scores, mask, **context)
+        if graph is not None:
+            output["loss"] = self.loss(arc_scores, label_scores, graph, mask, self.structure, **context).sum()
+            self.metric(output["arcs"], graph, mask)
+        return output
+
+    def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
+        """
+        Replaces `arcs` by a list of `[predicate, argument, label]` for each sentence (positions are 1-based) and adds
+        `tops`, a list of positions.
+        """
+        output_dict.pop("mask")
+        labels = self.vocab.get_index_to_token_vocabulary("graph_labels")
+        arcs, tops = [], []
+        for sentence in output_dict["arcs"].cpu():
+            found = [(p, a, labels[int(sentence[p, a])]) for p, a in torch.nonzero(sentence >= 0).tolist()]
+            arcs.append([[predicate, argument, label] for predicate, argument, label in found if predicate > 0])
+            tops.append([argument for predicate, argument, _ in found if predicate == 0])
+        output_dict["arcs"], output_dict["tops"] = arcs, tops
+        return output_dict
+
+    def get_metrics(self, reset: bool = False) -> dict[str, float]:
+        """All figures at the end of a pass (`reset`), the most telling ones while it runs."""
+        metrics = self.metric.get_metric(reset)
+        return metrics if reset else {name: metrics[name] for name in _SHOWN_WHILE_RUNNING}

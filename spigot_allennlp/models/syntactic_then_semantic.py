@@ -1,0 +1,142 @@
+from typing import Any, Optional
+
+import torch
+from allennlp.common import Lazy
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import TextFieldTensors, Vocabulary
+from allennlp.models import Model
+from allennlp.nn import InitializerApplicator
+
+from spigot_allennlp.models.dependency_parser import DependencyParser
+from spigot_allennlp.models.semantic_parser import SemanticParser
+from spigot_allennlp.modules import StructuredArgmax
+
+
+@Model.register("spigot_syntactic_then_semantic")
+class SyntacticThenSemantic(Model):
+    """
+    Semantic dependency parsing through an intermediate syntactic tree, trained end to end: the first stage predicts a
+    tree, the second reads it, and the loss of the second reaches the first through `intermediate`
+    ([Peng, Thomson and Smith, 2018](https://aclanthology.org/P18-1173/), section 4).
+
+    What a batch brings decides what is learnt from it: trees train the first stage, graphs train the second and,
+    through the intermediate tree, the first. So the same sentences with both annotations, two corpora that take turns
+    (the framework's multi-task data loader with a homogeneous scheduler), and graphs alone, where trees are wholly
+    latent, are the same model with other data.
+
+    Losses are summed over a batch, not averaged: the gradient that reaches a sentence's tree, which
+    `max_gradient_norm` bounds, then does not depend on the batch size.
+
+    Registered as a `Model` with name "spigot_syntactic_then_semantic".
+
+    # Parameters
+
+    vocab : `Vocabulary`
+    syntactic_parser : `Model`
+        A `spigot_dependency_parser`. Where its `structure` is not given, it is that of `intermediate`.
+    semantic_parser : `Model`
+        A `spigot_semantic_parser`. Where its `text_field_embedder` or `encoder` is not given, it shares that of the
+        syntactic parser; two stages that both have a `pretrained_file` cannot share.
+    intermediate : `StructuredArgmax`
+        What stands between the two.
+    syntactic_loss_weight : `float`, optional (default = `1.0`)
+    initializer : `InitializerApplicator`, optional
+    """
+
+    default_predictor = "spigot_syntactic_then_semantic"
+
+    def __init__(
+        self,
+        vocab: Vocabulary,
+        syntactic_parser: Lazy[Model],
+        semantic_parser: Lazy[Model],
+        intermediate: StructuredArgmax,
+        syntactic_loss_weight: float = 1.0,
+        initializer: InitializerApplicator = InitializerApplicator(),
+        **kwargs,
+    ) -> None:
+        super().__init__(vocab, **kwargs)
+        shared = {"text_field_embedder", "encoder"} - _declared(semantic_parser)
+        if shared and "pretrained_file" in _declared(syntactic_parser) & _declared(semantic_parser):
+            raise ConfigurationError(
+                f"both stages have a pretrained_file: semantic_parser needs a {' and an '.join(sorted(shared)[::-1])} "
+                "of its own"
+            )
+        self.intermediate = intermediate
+        self.syntactic_parser = _construct(syntactic_parser, vocab=vocab, structure=intermediate.structure)
+        if not isinstance(self.syntactic_parser, DependencyParser):
+            raise ConfigurationError("syntactic_parser must be a spigot_dependency_parser")
+        self.semantic_parser = _construct(
+            semantic_parser,
+            vocab=vocab,
+            text_field_embedder=self.syntactic_parser.text_field_embedder,
+            encoder=self.syntactic_parser.encoder,
+            reads_trees=True,
+        )
+        if not isinstance(self.semantic_parser, SemanticParser):
+            raise ConfigurationError("semantic_parser must be a spigot_semantic_parser")
+        self.syntactic_loss_weight = syntactic_loss_weight
+        self._shares_encoder = (
+            self.semantic_parser.encoder is self.syntactic_parser.encoder
+            and self.semantic_parser.text_field_embedder is self.syntactic_parser.text_field_embedder
+        )
+        initializer(self)
+
+    def forward(
+        self,  # type: ignore
+        tokens: TextFieldTensors,
+        tree: Optional[torch.Tensor] = None,
+        graph: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
+        task: Optional[list[str]] = None,
+    ) -> dict[str, torch.Tensor]:
+        """
+        # Parameters
+
+        tokens : `TextFieldTensors`
+        tree : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` int64, `[modifier, head]`: the label of each gold arc, -1 where there is none.
+        graph : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` int64, `[predicate, argument]`, likewise.
+        metadata : `List[Dict[str, Any]]`, optional (default = `None`)
+        task : `List[str]`, optional (default = `None`)
+            Not used; the framework's multi-task reader gives it.
+
+        # Returns
+
+        `Dict[str, torch.Tensor]`
+            `heads` and perhaps `head_tags` of the intermediate tree and `arcs` of the graph, as the two parsers give
+            them; `mask`; and `loss`, where anything gold is given. A batch of trees alone has no `arcs` in training.
+        """
+        encoded, mask = self.syntactic_parser.encode(tokens)
+        scores = self.syntactic_parser.score(encoded)
+        output = self.syntactic_parser.parse(encoded, mask, scores, tree)
+        if "loss" in output:
+            output["loss"] = self.syntactic_loss_weight * output["loss"]
+        if self.training and graph is None:
+            return output
+        if not self._shares_encoder:
+            encoded, _ = self.semantic_parser.encode(tokens)
+        semantic_output = self.semantic_parser.parse(encoded, mask, self.intermediate(scores, mask), graph)
+        if "loss" in output and "loss" in semantic_output:
+            semantic_output["loss"] = output["loss"] + semantic_output["loss"]
+        return {**output, **semantic_output}
+
+    def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
+        """See those of the two parsers."""
+        mask = output_dict["mask"]
+        output_dict = self.syntactic_parser.make_output_human_readable(output_dict)
+        return self.semantic_parser.make_output_human_readable({**output_dict, "mask": mask})
+
+    def get_metrics(self, reset: bool = False) -> dict[str, float]:
+        return {**self.syntactic_parser.get_metrics(reset), **self.semantic_parser.get_metrics(reset)}
+
+
+def _declared(model: Lazy[Model]) -> set[str]:
+    """What the configuration of a model that is still to be built says something of."""
+    return {*model._params.keys(), *model._constructor_extras}
+
+
+def _construct(model: Lazy[Model], **defaults: Any) -> Model:
+    """The model, with `defaults` for what its configuration leaves out."""
+    return model.construct(**{name: value for name, value in defaults.items() if name not in _declared(model)})

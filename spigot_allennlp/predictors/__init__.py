@@ -1,0 +1,1 @@
+from spigot_allennlp.predictors.parser import ParserPredictor as ParserPredictor

@@ -1,0 +1,2 @@
+from spigot_allennlp.training.metrics.attachment_scores import AttachmentScores as AttachmentScores
+from spigot_allennlp.training.metrics.semantic_dependency_f1 import SemanticDependencyF1 as SemanticDependencyF1

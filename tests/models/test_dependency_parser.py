@@ -1,0 +1,70 @@
+import json
+
+import pytest
+import torch
+from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.testing import ModelTestCase
+from allennlp.data import Batch
+from allennlp.models import Model
+
+from spigot_allennlp.data.dataset_readers import ConlluReader
+from tests import FIXTURES_ROOT
+
+CONFIG = FIXTURES_ROOT / "dependency_parser.jsonnet"
+TOY = FIXTURES_ROOT / "toy" / "toy.conllu"
+
+
+class TestDependencyParser(ModelTestCase):
+    def setup_method(self):
+        super().setup_method()
+        self.set_up_model(CONFIG, TOY, seed=1)
+        self.tensors = self.dataset.as_tensor_dict()
+
+    @pytest.mark.parametrize("loss", ["hinge", "head_selection", "tree_crf"])
+    def test_trains_saves_and_loads(self, loss):
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=json.dumps({"model.loss": loss}), seed=1)
+
+    def test_biaffine_scorer_trains_saves_and_loads(self):
+        overrides = json.dumps({"model.arc_scorer": {"type": "biaffine", "hidden_dim": 3}})
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
+
+    def test_batches_are_consistent(self):
+        self.ensure_batch_predictions_are_consistent()
+
+    def test_output(self):
+        output = self.model(**self.tensors)
+        assert output.keys() == {"heads", "head_tags", "mask", "loss"}
+        readable = self.model.make_output_human_readable(output)
+        labels = self.vocab.get_token_to_index_vocabulary("head_tags")
+        for instance, heads, tags in zip(self.instances, readable["heads"], readable["head_tags"], strict=True):
+            length = len(instance["metadata"].metadata["tokens"])
+            assert len(heads) == len(tags) == length and heads.count(0) == 1
+            assert set(tags) <= set(labels)
+
+    def test_metrics_are_those_of_a_perfect_parser_on_its_own_output(self):
+        self.model.eval()
+        output = self.model(**self.tensors)
+        tree = torch.full_like(self.tensors["tree"], -1)
+        tree.scatter_(2, output["heads"].unsqueeze(2), output["head_tags"].unsqueeze(2))
+        tree[:, 0] = -1
+        tree[~output["mask"]] = -1
+        self.model.get_metrics(reset=True)
+        self.model(tokens=self.tensors["tokens"], tree=tree)
+        assert self.model.get_metrics() == {"uas": 1, "las": 1, "uem": 1}
+
+    def test_a_label_first_seen_after_training_is_an_error_but_no_crash(self):
+        instance = ConlluReader().text_to_instance(["a", "b"], ["X", "X"], ["a", "b"], [2, 0], ["unheard-of", "root"])
+        batch = Batch([instance])
+        instance["tokens"].token_indexers = self.instances[0]["tokens"].token_indexers
+        batch.index_instances(self.vocab)
+        self.model.eval()
+        self.model.get_metrics(reset=True)
+        assert self.model(**batch.as_tensor_dict())["loss"].isfinite()
+        assert self.model.get_metrics()["las"] <= 0.5
+
+    def test_an_encoder_that_does_not_fit_the_embedder_is_refused(self):
+        params = Params.from_file(str(CONFIG))["model"]
+        params["encoder"]["input_size"] = 7
+        with pytest.raises(ConfigurationError, match="gives 9 dimensions .* input_size is 7"):
+            Model.from_params(vocab=self.vocab, params=params)

@@ -1,0 +1,48 @@
+"""What the documentation says can be run, runs."""
+
+import re
+
+import pytest
+
+from spigot_allennlp.data.sdp import parse_sdp
+from tests import FIXTURES_ROOT
+
+ROOT = FIXTURES_ROOT.parent
+
+
+def python_blocks(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def run(code: str) -> dict:
+    namespace = {}
+    exec(compile(code, "<docs>", "exec"), namespace)
+    return namespace
+
+
+def test_latent_tree_learns():
+    assert run(python_blocks("docs/pytorch.md")[0])["accuracy"] > 0.9  # 0.5 is chance
+
+
+def test_a_structure_of_your_own_gets_gradients():
+    result = run(python_blocks("docs/pytorch.md")[1])
+    assert result["scores"].grad.isfinite().all() and result["scores"].grad.any()
+    soft = result["soft"].detach()
+    assert soft[0].sum(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-5)
+    assert soft[0].sum(dim=0).tolist() == pytest.approx([1] * 5, abs=1e-5)
+    assert not soft[1, 3:].any()
+
+
+def test_the_sdp_example_can_be_written_and_read(capsys):
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```\n(#SDP 2015\n.*?)```", text, flags=re.DOTALL)
+    (sentence,) = parse_sdp(example.splitlines())
+    assert sentence.tops == [2] and (4, 1, "ARG0") in sentence.arcs
+    run(python_blocks("docs/data.md")[0])
+    (written,) = parse_sdp(capsys.readouterr().out.splitlines())
+    assert written.arcs == [(2, 1, "ARG0")]
+
+
+def test_ci_runs_the_command_of_the_readme():
+    (command,) = re.findall(r"^(pip install uv .*pytest)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()

@@ -1,0 +1,76 @@
+"""What the framework finds when it imports the package."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+from allennlp.common.plugins import import_plugins
+from allennlp.common.registrable import Registrable
+from allennlp.data import DatasetReader
+from allennlp.models import Model
+from allennlp.modules.token_embedders import TokenEmbedder
+from allennlp.predictors import Predictor
+from allennlp.training.metrics import Metric
+
+import spigot_allennlp
+from spigot_allennlp.modules import GraphLoss, PairScorer, StructuredArgmax, TreeLoss
+from spigot_allennlp.structures import Structure
+from tests import FIXTURES_ROOT
+
+NAMES = {
+    DatasetReader: {"spigot_sdp", "spigot_conllu"},
+    Model: {"spigot_dependency_parser", "spigot_semantic_parser", "spigot_syntactic_then_semantic"},
+    Predictor: {"spigot_dependency_parser", "spigot_semantic_parser", "spigot_syntactic_then_semantic"},
+    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores"},
+    TokenEmbedder: {"spigot_word_dropout"},
+}
+OURS = (Structure, StructuredArgmax, PairScorer, TreeLoss, GraphLoss)
+
+
+@pytest.mark.parametrize("registry", NAMES, ids=lambda registry: registry.__name__)
+def test_names_in_the_framework(registry):
+    ours = {
+        name
+        for name, (cls, _) in Registrable._registry[registry].items()
+        if cls.__module__.startswith("spigot_allennlp")
+    }
+    assert ours == NAMES[registry]
+
+
+def test_every_name_in_the_framework_has_our_prefix():
+    for registry, entries in Registrable._registry.items():
+        if registry not in OURS:
+            for name, (cls, _) in entries.items():
+                assert not cls.__module__.startswith("spigot_allennlp") or name.startswith("spigot_"), name
+
+
+def test_names_of_our_own():
+    assert {"single_head", "nonprojective_tree", "projective_tree", "semantic_graph"} <= set(Structure.list_available())
+    assert {"spigot", "straight_through", "structured_attention", "pipeline"} <= set(StructuredArgmax.list_available())
+    assert set(PairScorer.list_available()) == {"mlp", "biaffine"}
+    assert set(TreeLoss.list_available()) == {"hinge", "tree_crf", "head_selection"}
+    assert set(GraphLoss.list_available()) == {"hinge", "sigmoid_softmax"}
+
+
+def test_each_model_has_its_predictor():
+    for name in NAMES[Model]:
+        assert Model.by_name(name).default_predictor in Predictor.list_available()
+
+
+def test_every_module_imports():
+    for module in pkgutil.walk_packages(spigot_allennlp.__path__, "spigot_allennlp."):
+        importlib.import_module(module.name)
+
+
+def test_the_plugin_file_is_all_the_framework_needs(monkeypatch):
+    monkeypatch.chdir(FIXTURES_ROOT.parent)
+    import_plugins()
+    code = (
+        "from allennlp.common.plugins import import_plugins; import_plugins(); import sys;"
+        "from allennlp.models import Model; Model.by_name('spigot_syntactic_then_semantic');"
+        "print('numba' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip().splitlines()[-1] == "False"  # no compiler is loaded before it is needed

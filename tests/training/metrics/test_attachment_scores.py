@@ -1,0 +1,47 @@
+import pytest
+import torch
+from allennlp.common.testing import global_distributed_metric, run_distributed_test
+
+from spigot_allennlp.training.metrics import AttachmentScores
+
+MASK = torch.tensor([[True, True, True, True], [True, True, True, False], [True, False, False, False]])
+GOLD = torch.tensor([[0, 2, 0, 2], [0, 0, 1, 0], [0, 0, 0, 0]])
+PREDICTED = torch.tensor([[3, 2, 0, 1], [2, 0, 1, 3], [1, 2, 3, 1]])  # ROOT's and padding's entries are wrong
+
+
+def test_figures_by_hand():
+    metric = AttachmentScores()
+    metric(PREDICTED, GOLD, MASK)
+    assert metric.get_metric(reset=True) == {"uas": pytest.approx(4 / 5), "uem": pytest.approx(1 / 2)}
+    assert metric.get_metric() == {}
+
+
+def test_labels_count_only_on_right_heads():
+    metric = AttachmentScores()
+    gold_labels = torch.tensor([[-1, 1, 2, 3], [-1, 2, 1, -1], [-1, -1, -1, -1]])
+    predicted_labels = torch.tensor([[0, 1, 0, 3], [0, 2, 1, -1], [0, -1, -1, -1]])
+    metric(PREDICTED, GOLD, MASK, predicted_labels, gold_labels)
+    assert metric.get_metric()["las"] == pytest.approx(3 / 5)
+
+
+def test_no_figures_without_tokens():
+    metric = AttachmentScores()
+    assert metric.get_metric() == {}
+    metric(PREDICTED[2:], GOLD[2:], MASK[2:])
+    assert metric.get_metric() == {}
+
+
+def test_two_workers_with_batches_of_different_shapes_give_the_figures_of_one():
+    arguments = {
+        "predicted_heads": [PREDICTED[:1], PREDICTED[1:, :3]],
+        "gold_heads": [GOLD[:1], GOLD[1:, :3]],
+        "mask": [MASK[:1], MASK[1:, :3]],
+    }
+    run_distributed_test(
+        [-1, -1],
+        global_distributed_metric,
+        AttachmentScores(),
+        arguments,
+        {"uas": 4 / 5, "uem": 1 / 2},
+        exact=True,
+    )

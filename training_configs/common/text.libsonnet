@@ -1,0 +1,44 @@
+// Words, lemmas and part-of-speech tags: three indexers of the field `tokens`, and what embeds them.
+{
+  indexers: {
+    words: { type: 'single_id', namespace: 'words', feature_name: 'text', lowercase_tokens: true },
+    lemmas: { type: 'single_id', namespace: 'lemmas', feature_name: 'lemma_' },
+    pos: { type: 'single_id', namespace: 'pos', feature_name: 'tag_' },
+  },
+
+  // `glove`: a file of vectors for words, or null.
+  embedder(glove, word_dim, lemma_dim, pos_dim, word_dropout=0.25):: {
+    token_embedders: {
+      words: {
+        type: 'spigot_word_dropout',
+        namespace: 'words',
+        alpha: word_dropout,
+        embedder: {
+          type: 'embedding',
+          embedding_dim: word_dim,
+          vocab_namespace: 'words',
+          [if glove != null then 'pretrained_file']: glove,
+        },
+      },
+      lemmas: { type: 'embedding', embedding_dim: lemma_dim, vocab_namespace: 'lemmas' },
+      pos: { type: 'embedding', embedding_dim: pos_dim, vocab_namespace: 'pos' },
+    },
+  },
+
+  // Every word that has a vector gets an entry, so that one first seen in test data keeps its meaning.
+  vocabulary(glove):: if glove == null then {} else {
+    pretrained_files: { words: glove },
+    min_pretrained_embeddings: { words: 1000000 },
+  },
+
+  lstm(input_dim, hidden_dim, layers=2, dropout=0.0):: {
+    type: 'lstm',
+    input_size: input_dim,
+    hidden_size: hidden_dim,
+    num_layers: layers,
+    dropout: dropout,
+    bidirectional: true,
+  },
+
+  mlp(hidden_dim):: { num_layers: 2, hidden_dims: hidden_dim, activations: 'tanh' },
+}

@@ -1,0 +1,58 @@
+// Syntactic-then-semantic parsing with the settings of Peng, Thomson and Smith (ACL 2018), as far as they are known.
+// A method is this and an `intermediate`.
+//
+// Environment: SPIGOT_TRAIN and SPIGOT_DEV, semantic graphs (.sdp), each with a .conllu of the same sentences' trees
+// beside it; SPIGOT_GLOVE, a file of 100-dimensional word vectors.
+local text = import '../common/text.libsonnet';
+
+{
+  // What the rest is built from. Fields with `::` are not part of the config: override them, `+ { hidden_dim:: 100 }`.
+  glove:: std.extVar('SPIGOT_GLOVE'),
+  word_dim:: 100,
+  lemma_dim:: 50,
+  pos_dim:: 50,
+  embedding_dim:: self.word_dim + self.lemma_dim + self.pos_dim,
+  hidden_dim:: 200,
+  mlp_dim:: 100,
+  dropout:: 0.0,
+  scorer:: { type: 'mlp', hidden_dim: $.mlp_dim },
+  indexers:: text.indexers,
+  embedder:: text.embedder(self.glove, self.word_dim, self.lemma_dim, self.pos_dim),
+
+  dataset_reader: { type: 'spigot_sdp', trees: 'companion', token_indexers: $.indexers },
+  train_data_path: std.extVar('SPIGOT_TRAIN'),
+  validation_data_path: std.extVar('SPIGOT_DEV'),
+  datasets_for_vocab_creation: ['train'],
+  vocabulary: text.vocabulary($.glove),
+
+  model: {
+    type: 'spigot_syntactic_then_semantic',
+    syntactic_parser: {
+      type: 'spigot_dependency_parser',
+      text_field_embedder: $.embedder,
+      encoder: text.lstm($.embedding_dim, $.hidden_dim, dropout=$.dropout),
+      dropout: $.dropout,
+      arc_scorer: $.scorer,
+      loss: { type: 'hinge' },
+    },
+    semantic_parser: {
+      type: 'spigot_semantic_parser',
+      encoder: text.lstm($.embedding_dim, $.hidden_dim, dropout=$.dropout),
+      dropout: $.dropout,
+      arc_scorer: $.scorer,
+      label_scorer: $.scorer,
+      predicate_feedforward: text.mlp($.mlp_dim),
+      loss: { type: 'hinge', false_positive: 0.4, false_negative: 0.6 },
+    },
+    intermediate: { structure: { type: 'nonprojective_tree', single_root: true } },
+  },
+
+  data_loader: { batch_size: 1, shuffle: true },
+  validation_data_loader: { batch_sampler: { type: 'bucket', batch_size: 32, padding_noise: 0.0 } },
+  trainer: {
+    num_epochs: 30,
+    validation_metric: '+labelled_f1',
+    optimizer: { type: 'adam', lr: 0.001, weight_decay: 1e-6 },
+    learning_rate_scheduler: { type: 'step', step_size: 10, gamma: 0.5 },
+  },
+}

@@ -1,0 +1,1 @@
+(import 'ewt.libsonnet') + (import 'methods.libsonnet').spigot

@@ -1,0 +1,32 @@
+// A pretrained transformer in place of word and lemma vectors. SPIGOT_TRANSFORMER names it ('roberta-base') or its folder.
+local transformer = std.extVar('SPIGOT_TRANSFORMER');
+local text = import '../common/text.libsonnet';
+
+(import 'base.libsonnet') + (import 'methods.libsonnet').spigot + {
+  glove:: null,
+  word_dim:: 768,
+  embedding_dim:: self.word_dim + self.pos_dim,
+  dropout:: 0.3,
+  scorer:: { type: 'biaffine', hidden_dim: $.mlp_dim },
+  indexers:: {
+    words: { type: 'pretrained_transformer_mismatched', model_name: transformer },
+    pos: text.indexers.pos,
+  },
+  embedder:: {
+    token_embedders: {
+      words: { type: 'pretrained_transformer_mismatched', model_name: transformer },
+      pos: { type: 'embedding', embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
+    },
+  },
+  data_loader: { batch_sampler: { type: 'bucket', batch_size: 32 } },
+  trainer+: {
+    num_epochs: 10,
+    optimizer: {
+      type: 'huggingface_adamw',
+      lr: 0.001,
+      parameter_groups: [[['transformer_model'], { lr: 2e-5 }]],
+    },
+    learning_rate_scheduler: { type: 'linear_with_warmup', warmup_steps: 400 },
+    grad_norm: 5.0,
+  },
+}

@@ -1,0 +1,2 @@
+// Paper settings. `allennlp train training_configs/syntactic_then_semantic/spigot.jsonnet -s output/spigot`
+(import 'base.libsonnet') + (import 'methods.libsonnet').spigot

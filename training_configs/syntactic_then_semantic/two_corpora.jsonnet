@@ -1,0 +1,20 @@
+// Trees from one corpus (SPIGOT_TREES_TRAIN and SPIGOT_TREES_DEV, .conllu), graphs from another (SPIGOT_TRAIN and
+// SPIGOT_DEV, .sdp): their batches take turns, and a tree that a graph's sentence gets is always a predicted one.
+(import 'base.libsonnet') + (import 'methods.libsonnet').spigot + {
+  batch_size:: 32,
+  dataset_reader: {
+    type: 'multitask',
+    readers: {
+      semantics: { type: 'spigot_sdp', token_indexers: $.indexers },
+      syntax: { type: 'spigot_conllu', token_indexers: $.indexers },
+    },
+  },
+  train_data_path: { semantics: std.extVar('SPIGOT_TRAIN'), syntax: std.extVar('SPIGOT_TREES_TRAIN') },
+  validation_data_path: { semantics: std.extVar('SPIGOT_DEV'), syntax: std.extVar('SPIGOT_TREES_DEV') },
+  data_loader: {
+    type: 'multitask',
+    scheduler: { type: 'homogeneous_roundrobin', batch_size: $.batch_size },
+    shuffle: true,
+  },
+  validation_data_loader: self.data_loader { shuffle: false },
+}
