@@ -95,7 +95,9 @@ class GraphHinge(GraphLoss):
         # What the arcs of the worst graph earn. Shape: (number of its arcs,)
         sentence, predicate, argument, label = labelled_arcs(worst, label_scores.size(-1))
         earned = arc_scores[sentence, predicate, argument] + label_scores[sentence, predicate, argument, label]
-        earned = earned + torch.where(is_right[sentence, predicate, argument], -self.false_negative, self.false_positive)
+        earned = earned + torch.where(
+            is_right[sentence, predicate, argument], -self.false_negative, self.false_positive
+        )
         # A predicate is worth its own score and its arcs, or nothing. Shape: (batch, length)
         best = torch.zeros_like(arc_scores[:, 0]).index_put((sentence, predicate), earned, accumulate=True)
         if predicate_scores is not None:

@@ -1,4 +1,5 @@
 import math
+from typing import Optional
 
 import torch
 from allennlp.common.checks import ConfigurationError
@@ -66,7 +67,7 @@ class Imle(SurrogateArgmax):
         self,
         structure: Structure,
         step_size: StepSizeLike = 1.0,
-        max_gradient_norm: float | None = None,
+        max_gradient_norm: Optional[float] = None,
         noise_scale: float = 1.0,
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)

@@ -1,3 +1,5 @@
+from typing import Optional
+
 import torch
 from allennlp.common.checks import ConfigurationError
 
@@ -35,7 +37,7 @@ class Spigot(SurrogateArgmax):
         self,
         structure: Structure,
         step_size: StepSizeLike = 1.0,
-        max_gradient_norm: float | None = 1.0,
+        max_gradient_norm: Optional[float] = 1.0,
         polytope: str = "local",
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
@@ -75,7 +77,7 @@ class SpigotCe(Spigot):
         self,
         structure: Structure,
         step_size: StepSizeLike = 1.0,
-        max_gradient_norm: float | None = 1.0,
+        max_gradient_norm: Optional[float] = 1.0,
         polytope: str = "local",
         relaxed: bool = False,
         hard_at_test: bool = False,
@@ -116,7 +118,7 @@ class SpigotEg(SpigotCe):
         self,
         structure: Structure,
         step_size: StepSizeLike = 1.0,
-        max_gradient_norm: float | None = 1.0,
+        max_gradient_norm: Optional[float] = 1.0,
         relaxed: bool = False,
         hard_at_test: bool = False,
     ) -> None:

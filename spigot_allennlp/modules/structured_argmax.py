@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from allennlp.common import Registrable
@@ -105,7 +105,7 @@ class SurrogateArgmax(StructuredArgmax):
         Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
     """
 
-    def __init__(self, structure: Structure, step_size: StepSizeLike, max_gradient_norm: float | None) -> None:
+    def __init__(self, structure: Structure, step_size: StepSizeLike, max_gradient_norm: Optional[float]) -> None:
         super().__init__(structure)
         self.step_size = step_size if isinstance(step_size, StepSize) else ConstantStepSize(step_size)
         self.max_gradient_norm = None if max_gradient_norm is None else positive("max_gradient_norm", max_gradient_norm)
@@ -158,7 +158,7 @@ class StraightThrough(SurrogateArgmax):
         self,
         structure: Structure,
         step_size: StepSizeLike = 1.0,
-        max_gradient_norm: float | None = None,
+        max_gradient_norm: Optional[float] = None,
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
 
@@ -168,7 +168,7 @@ class StraightThrough(SurrogateArgmax):
         return step
 
 
-def clip_norm(gradient: torch.Tensor, max_norm: float | None) -> torch.Tensor:
+def clip_norm(gradient: torch.Tensor, max_norm: Optional[float]) -> torch.Tensor:
     """Scales each sentence's part of `gradient`, `(batch_size, ...)`, to a Euclidean norm of at most `max_norm`."""
     if max_norm is None:
         return gradient

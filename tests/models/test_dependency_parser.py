@@ -66,5 +66,5 @@ class TestDependencyParser(ModelTestCase):
     def test_an_encoder_that_does_not_fit_the_embedder_is_refused(self):
         params = Params.from_file(str(CONFIG))["model"]
         params["encoder"]["input_size"] = 7
-        with pytest.raises(ConfigurationError, match="gives 9 dimensions .* input_size is 7"):
+        with pytest.raises(ConfigurationError, match=r"gives 9 dimensions .* input_size is 7"):
             Model.from_params(vocab=self.vocab, params=params)

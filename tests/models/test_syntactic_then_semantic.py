@@ -212,7 +212,9 @@ class TestPretrainedStages(ModelTestCase):
         train_model_from_file(CONFIG, self.TEST_DIR / "again", overrides=json.dumps(overrides))
 
     def test_two_pretrained_stages_cannot_share_an_embedder(self):
-        overrides = {f"model.{stage}.pretrained_file": "any.tar.gz" for stage in ("syntactic_parser", "semantic_parser")}
+        overrides = {
+            f"model.{stage}.pretrained_file": "any.tar.gz" for stage in ("syntactic_parser", "semantic_parser")
+        }
         with pytest.raises(ConfigurationError, match="semantic_parser needs a text_field_embedder of its own"):
             train_model_from_file(CONFIG, self.TEST_DIR / "refused", overrides=json.dumps(overrides))
 

@@ -26,7 +26,9 @@ def test_mlp_is_its_formula():
     for i in range(3):
         for j in range(3):
             hidden = torch.tanh(
-                scorer.row_layer.weight @ rows[0, i] + scorer.column_layer.weight @ columns[0, j] + scorer.row_layer.bias
+                scorer.row_layer.weight @ rows[0, i]
+                + scorer.column_layer.weight @ columns[0, j]
+                + scorer.row_layer.bias
             )
             hidden = torch.tanh(scorer.pair_layer.weight @ hidden + scorer.pair_layer.bias)
             torch.testing.assert_close(scores[0, i, j], scorer.weight @ hidden)

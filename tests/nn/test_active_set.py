@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spigot_allennlp.nn.active_set import ActiveSet, project_onto_hull
+from spigot_allennlp.nn.arborescence import maximum_arborescence
 from spigot_allennlp.nn.kernels.min_norm_point import _append
 from tests.oracles_sequences import duality_gap, k_subsets, label_sequences, nearest_in_hull
 
@@ -109,6 +110,17 @@ def test_large_hull_against_its_closed_form():
             low, high = middle.where(above, low), high.where(above, middle)
         result = project(points, argmax).projection
         torch.testing.assert_close(result, (points - low).clamp(0, 1), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0, 1e3, 1e6])
+def test_rounding_does_not_end_long_projections(offset):
+    """Hundreds of trees over 100 tokens, their weights down to 1e-13, and far from the origin."""
+    points = offset + random(3, 101, 101)
+    mask = torch.ones(3, 101, dtype=torch.bool)
+    x = project_onto_hull(points, maximum_arborescence, mask).projection
+    best = (points - x) * maximum_arborescence(points - x, mask)
+    gaps = best.sum((1, 2)) - ((points - x) * x).sum((1, 2))
+    assert (gaps < 1e-12 * max(10, 2 * offset)).all()
 
 
 @every_set

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SingleHead, Structure
+from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SingleHead
 from tests import oracles
 
 STRUCTURES = {
@@ -253,4 +253,3 @@ def test_parts_are_the_cells_that_some_structure_uses(name: str) -> None:
     parts = STRUCTURES[name].parts(random_scores(2, 4), mask)
     assert torch.equal(parts, legal_arcs(mask))
     assert torch.equal(parts[0], enumerated(name, 4).any(0))
-    assert torch.equal(parts, Structure.parts(STRUCTURES[name], random_scores(2, 4), mask))

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK
-from spigot_allennlp.nn.kernels.sentence import load_sentence
+from spigot_allennlp.nn.kernels.sentence import exp, load_sentence
 
 # Kinds of spans; see `maximum_projective_trees`. LEFT_OPEN has just got its arc, BOTH is about to get one either way.
 RIGHT, LEFT, LEFT_OPEN, BOTH = range(4)
@@ -84,7 +84,7 @@ def _exponentiate(arc, arc_exponent, size):
                 arc_exponent[modifier, head] = ZERO
             else:
                 power = math.floor(min(max(score, -LARGEST_SCORE), LARGEST_SCORE) / math.log(2))
-                arc[modifier, head] = np.exp(arc[modifier, head] - power * math.log(2))
+                arc[modifier, head] = exp(arc[modifier, head] - power * math.log(2))
                 arc_exponent[modifier, head] = power
 
 

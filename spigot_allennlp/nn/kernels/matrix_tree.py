@@ -2,7 +2,7 @@ import numpy as np
 from numba import njit
 
 from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK, OUT_OF_RANGE
-from spigot_allennlp.nn.kernels.sentence import load_sentence
+from spigot_allennlp.nn.kernels.sentence import exp, load_sentence
 
 # Every arc counts as at least exp(LOWEST) times as likely as the best arc of its modifier, so that nothing underflows.
 # The result stands if the arcs that this concerns have no more than NEGLIGIBLE probability in all, and if the
@@ -57,7 +57,7 @@ def sum_over_arborescences(
             total += best
             for head in range(size):
                 difference = arc[modifier, head] - best
-                weight[modifier, head] = np.exp(difference) if difference.real > LOWEST else lowest
+                weight[modifier, head] = exp(difference) if difference.real > LOWEST else lowest
             weight[modifier, modifier] = 0
             arc[modifier, :size] = weight[modifier, :size]
 
@@ -114,8 +114,9 @@ def _eliminate(weight, mass, size, single_root):
         for head in range(1 if single_root and k > 1 else 0, k):
             mass[k] += share[head]
         log_product += np.log(mass[k])
+        scale = 1 / mass[k]
         for head in range(np.uint64(k)):
-            share[head] /= mass[k]
+            share[head] *= scale
         for modifier in range(1, k):
             heads = weight[modifier]
             factor = heads[k]
@@ -146,7 +147,8 @@ def _differentiate(weight, mass, slope, size, single_root):
         from_mass = mass[0] * 0 + 1
         for head in range(k):
             from_mass -= share[head] * gain[head]
+        scale = 1 / mass[k]
         for head in range(k):
             counts = head > 0 or k == 1 or not single_root
-            slope[k, head] = (gain[head] + from_mass if counts else gain[head]) / mass[k]
+            slope[k, head] = (gain[head] + from_mass if counts else gain[head]) * scale
         slope[k, k] = 0

@@ -105,12 +105,27 @@ def _major_cycle(
 
 @njit(nogil=True, cache=True)
 def _worths(target: np.ndarray, projection: np.ndarray, atoms: np.ndarray) -> np.ndarray:
-    """What each atom is worth: `(target - projection) . atom`."""
+    """
+    What each atom is worth, `(target - projection) . atom`, less what the first is worth: differences that vanish at
+    the end, and then are to be exact. Hence the sums carry their rounding errors along ([Ogita, Rump & Oishi,
+    2005](https://doi.org/10.1137/030601818), algorithm 4.1).
+    """
     worth = np.zeros(len(atoms))
+    reference = 0.0
+    for cell in atoms[0]:
+        if cell >= 0:
+            reference += target[cell] - projection[cell]
     for atom in range(len(atoms)):
+        total = -reference
+        lost = 0.0
         for cell in atoms[atom]:
             if cell >= 0:
-                worth[atom] += target[cell] - projection[cell]
+                residual = target[cell] - projection[cell]
+                before = total
+                total += residual
+                added = total - before
+                lost += (before - (total - added)) + (residual - added)
+        worth[atom] = total + lost
     return worth
 
 
@@ -140,7 +155,7 @@ def _step_to_affine_projection(worth: np.ndarray, factor: np.ndarray) -> np.ndar
         for j in range(i):
             known_step += row[j] * step[j]
             known_price += row[j] * price[j]
-        step[i] = (worth[i] - worth[0] - known_step) / row[i]
+        step[i] = (worth[i] - known_step) / row[i]
         price[i] = (1.0 - known_price) / row[i]
     step -= (step * price).sum() / (price * price).sum() * price
     for i in range(size - 1, -1, -1):

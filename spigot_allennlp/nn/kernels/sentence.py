@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 from numba import njit
 
@@ -27,3 +29,9 @@ def load_sentence(scores: np.ndarray, mask: np.ndarray, token: np.ndarray, arc: 
             else:
                 return -1
     return size
+
+
+@njit(nogil=True, cache=True)
+def exp(score: float | complex) -> float | complex:
+    """The exponential of a number whose imaginary part, if any, is infinitesimal."""
+    return math.exp(score.real) * (1 + (score - score.real))

@@ -1,0 +1,290 @@
+"""
+How fast decoders, sums over trees and projections are, next to whatever peers can be imported: one table, by hand.
+
+    python -m benchmarks.decoders --lengths 10 30 60 100
+
+Batches of equally long sentences with random scores; the lengths do not count ROOT. Each cell is the median time of a
+batch in milliseconds. "optimum" says whether the peer found the same optimum, sum or projection.
+"""
+
+import argparse
+import importlib
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from spigot_allennlp.nn.arborescence import arborescence_marginals, maximum_arborescence
+from spigot_allennlp.nn.arcs import arc_mask
+from spigot_allennlp.nn.eisner import maximum_projective_tree, projective_marginals
+from spigot_allennlp.nn.simplex import project_onto_simplex
+
+Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+NOWHERE = -1e9
+TOO_SLOW = 3.0
+
+
+class Peer(NamedTuple):
+    """`build(module)` returns a function like ours, of scores and mask, once `module` has been imported."""
+
+    name: str
+    module: str
+    build: Callable[[Any], Function]
+
+
+class Task(NamedTuple):
+    name: str
+    ours: Function
+    peers: list[Peer]
+
+
+def trees_from_heads(heads: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """One-hot trees, `(batch, length, length)`, from head indices `(batch, length)`."""
+    z = torch.zeros_like(scores).scatter_(2, heads.unsqueeze(2), 1)
+    z[:, 0] = 0
+    return z
+
+
+def legal_scores(scores: torch.Tensor) -> torch.Tensor:
+    """A copy without arcs into ROOT or from a token to itself, for peers that want to be told."""
+    scores = scores.clone()
+    scores[:, 0, 1:] = NOWHERE
+    scores.diagonal(0, 1, 2)[:, 1:] = NOWHERE
+    return scores
+
+
+def ufal(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        heads = [module.chu_liu_edmonds(sentence)[0] for sentence in scores.double().numpy()]
+        return trees_from_heads(torch.tensor(heads).clamp(min=0), scores)
+
+    return decode
+
+
+def allennlp(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        # It wants [head, modifier], and writes into its argument.
+        energies = legal_scores(scores).transpose(1, 2).contiguous().numpy()
+        heads = [module.decode_mst(energy, len(energy), has_labels=False)[0] for energy in energies]
+        return trees_from_heads(torch.tensor(heads).clamp(min=0), scores)
+
+    return decode
+
+
+def networkx(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        heads = torch.zeros(scores.shape[:2], dtype=torch.long)
+        for i, sentence in enumerate(scores.tolist()):
+            graph = module.DiGraph()
+            for modifier in range(1, len(sentence)):
+                for head in range(len(sentence)):
+                    if head != modifier:
+                        graph.add_edge(head, modifier, weight=sentence[modifier][head])
+            for head, modifier in module.maximum_spanning_arborescence(graph).edges:
+                heads[i, modifier] = head
+        return trees_from_heads(heads, scores)
+
+    return decode
+
+
+def supar_nonprojective(multiroot: bool) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            tokens = mask.clone()
+            tokens[:, 0] = False
+            return trees_from_heads(module.fn.mst(legal_scores(scores), tokens, multiroot), scores)
+
+        return decode
+
+    return build
+
+
+def supar_crf(crf: str, attribute: str, multiroot: bool) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            result = getattr(getattr(module, crf)(scores.clone(), multiroot=multiroot), attribute)
+            return trees_from_heads(result, scores) if attribute == "argmax" else result
+
+        return run
+
+    return build
+
+
+def torch_struct(multiroot: bool) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            # It wants [head, modifier], without ROOT, whose arcs are on the diagonal.
+            potentials = scores[:, 1:, 1:].transpose(1, 2).contiguous()
+            potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
+            found = module.NonProjectiveDependencyCRF(potentials, multiroot=multiroot).marginals
+            marginals = torch.zeros_like(scores)
+            marginals[:, 1:, 1:] = found.transpose(1, 2) * ~torch.eye(found.size(1), dtype=torch.bool)
+            marginals[:, 1:, 0] = found.diagonal(0, 1, 2)
+            return marginals
+
+        return run
+
+    return build
+
+
+def inverse_laplacian(module: Any) -> Function:
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        weight = scores.double().exp() * arc_mask(mask)
+        laplacian = torch.diag_embed(weight.sum(2)) - weight
+        inverse = torch.linalg.inv(laplacian[:, 1:, 1:])
+        slope = torch.zeros_like(weight)
+        slope[:, 1:] = inverse.diagonal(0, 1, 2).unsqueeze(2)
+        slope[:, 1:, 1:] -= inverse.transpose(1, 2)
+        return (weight * slope).to(scores.dtype)
+
+    return run
+
+
+def sort_in_torch(module: Any) -> Function:
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        values = scores.masked_fill(~arc_mask(mask), NOWHERE)
+        descending = values.sort(dim=2, descending=True).values
+        surplus = descending.cumsum(2) - 1
+        rank = torch.arange(1, values.size(2) + 1)
+        size = (descending * rank > surplus).sum(2, keepdim=True).clamp(min=1)
+        projection = (values - surplus.gather(2, size - 1) / size).clamp(min=0)
+        projection[:, 0] = 0
+        return projection
+
+    return run
+
+
+def entmax(module: Any) -> Function:
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        projection = module.sparsemax(scores.masked_fill(~arc_mask(mask), NOWHERE), dim=2)
+        projection[:, 0] = 0
+        return projection
+
+    return run
+
+
+TASKS = [
+    Task(
+        "arborescence",
+        maximum_arborescence,
+        [
+            Peer("ufal", "ufal.chu_liu_edmonds", ufal),
+            Peer("allennlp", "allennlp.nn.chu_liu_edmonds", allennlp),
+            Peer("supar", "supar.structs", supar_nonprojective(multiroot=True)),
+            Peer("networkx", "networkx", networkx),
+        ],
+    ),
+    Task(
+        "arborescence, single root",
+        lambda scores, mask: maximum_arborescence(scores, mask, single_root=True),
+        [Peer("supar", "supar.structs", supar_nonprojective(multiroot=False))],
+    ),
+    Task(
+        "projective tree",
+        maximum_projective_tree,
+        [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "argmax", multiroot=True))],
+    ),
+    Task(
+        "projective tree, single root",
+        lambda scores, mask: maximum_projective_tree(scores, mask, single_root=True),
+        [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "argmax", multiroot=False))],
+    ),
+    Task(
+        "matrix-tree marginals",
+        arborescence_marginals,
+        [
+            Peer("torch.linalg.inv", "torch", inverse_laplacian),
+            Peer("supar", "supar.structs", supar_crf("MatrixTree", "marginals", multiroot=True)),
+            Peer("torch-struct", "torch_struct", torch_struct(multiroot=True)),
+        ],
+    ),
+    Task(
+        "matrix-tree marginals, single root",
+        lambda scores, mask: arborescence_marginals(scores, mask, single_root=True),
+        [
+            Peer("supar", "supar.structs", supar_crf("MatrixTree", "marginals", multiroot=False)),
+            Peer("torch-struct", "torch_struct", torch_struct(multiroot=False)),
+        ],
+    ),
+    Task(
+        "projective marginals",
+        projective_marginals,
+        [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "marginals", multiroot=True))],
+    ),
+    Task(
+        "local projection",
+        lambda scores, mask: project_onto_simplex(scores, arc_mask(mask)),
+        [Peer("torch.sort", "torch", sort_in_torch), Peer("entmax", "entmax", entmax)],
+    ),
+]
+
+
+def median_ms(function: Function, scores: torch.Tensor, mask: torch.Tensor) -> float:
+    """The median time of as many runs as take a second, at least three, after one to warm up."""
+    times: list[float] = []
+    function(scores, mask)
+    while len(times) < 3 or (sum(times) < 1 and len(times) < 200):
+        start = time.perf_counter()
+        function(scores, mask)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1000
+
+
+def same_optimum(task: Task, scores: torch.Tensor, ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    if ("tree" in task.name and "marginals" not in task.name) or "arborescence" in task.name:
+        ours, theirs = ((z * scores).double().sum((1, 2)) for z in (ours, theirs))
+    return torch.allclose(ours, theirs.to(ours.dtype), rtol=1e-4, atol=1e-4)
+
+
+def compare(task: Task, lengths: list[int], batch_size: int) -> None:
+    batches = []
+    for length in lengths:
+        scores = torch.randn(batch_size, length + 1, length + 1, generator=torch.Generator().manual_seed(length))
+        batches.append((scores, torch.ones(scores.shape[:2], dtype=torch.bool)))
+    results = [task.ours(*batch) for batch in batches]
+    ours = [median_ms(task.ours, *batch) for batch in batches]
+    print(row(task.name, "ours", [f"{time:.3f}" for time in ours]))
+    for peer in task.peers:
+        try:
+            function = peer.build(importlib.import_module(peer.module))
+        except ImportError:
+            print(row("", peer.name, ["not installed"]))
+            continue
+        cells, same, last = [], True, 0.0
+        for (scores, mask), result, our_time in zip(batches, results, ours, strict=True):
+            if last > TOO_SLOW:
+                cells.append("-")
+                continue
+            try:
+                start = time.perf_counter()
+                same &= same_optimum(task, scores, result, function(scores, mask))
+                last = time.perf_counter() - start
+                theirs = last * 1000 if last > TOO_SLOW else median_ms(function, scores, mask)
+                cells.append(f"{theirs:.3f} ({theirs / our_time:.1f}x)")
+            except Exception as error:
+                cells.append(type(error).__name__)
+        print(row("", peer.name, [*cells, "same" if same else "another"]))
+
+
+def row(task: str, who: str, cells: list[str]) -> str:
+    return f"{task:36}{who:18}" + "".join(f"{cell:>20}" for cell in cells)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[10, 30, 60, 100], help="tokens per sentence")
+    parser.add_argument("--batch-size", type=int, default=32, help="sentences per batch")
+    parser.add_argument("--threads", type=int, default=1, help="threads that torch may use")
+    parser.add_argument("--only", default="", help="only tasks whose name contains this")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(row("task", "who", [*map(str, arguments.lengths), "optimum"]))
+    for task in TASKS:
+        if arguments.only in task.name:
+            compare(task, arguments.lengths, arguments.batch_size)
+
+
+if __name__ == "__main__":
+    main()
