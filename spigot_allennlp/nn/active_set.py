@@ -76,8 +76,8 @@ def project_onto_hull(
     mask : `torch.Tensor`, required.
         `(batch, length)` bool, handed to `argmax`.
     initial : `torch.Tensor`, optional (default = `None`).
-        A structure to start from, 0/1 and like `point`; one near the projection saves iterations. The default is
-        the argmax of `point`.
+        A structure to start from, 0/1 and like `point`, if one near the projection is known. The default is the argmax
+        of `point`.
     max_iterations : `int`, optional (default = `10000`).
         Most calls of `argmax`. A face of the hull with `d` dimensions takes about `d` to `2d` of them.
     context : `torch.Tensor`, optional.

@@ -115,8 +115,8 @@ def test_large_hull_against_its_closed_form():
 @pytest.mark.parametrize("offset", [0, 1e3, 1e6])
 def test_rounding_does_not_end_long_projections(offset):
     """Hundreds of trees over 100 tokens, their weights down to 1e-13, and far from the origin."""
-    points = offset + random(3, 101, 101)
-    mask = torch.ones(3, 101, dtype=torch.bool)
+    points = offset + torch.cat([random(1, 101, 101, seed=seed) for seed in (2, 4, 12, 13)])
+    mask = torch.ones(4, 101, dtype=torch.bool)
     x = project_onto_hull(points, maximum_arborescence, mask).projection
     best = (points - x) * maximum_arborescence(points - x, mask)
     gaps = best.sum((1, 2)) - ((points - x) * x).sum((1, 2))

@@ -213,6 +213,18 @@ def test_forbidden_arcs_are_not_used(name: str) -> None:
 
 
 @all_structures
+def test_the_least_finite_score_is_nearly_forbidden(name: str) -> None:
+    structure, every = STRUCTURES[name], enumerated(name, 4)
+    scores = random_scores(5, 4)
+    scores[:, 2, 1] = torch.finfo(torch.float64).min
+    forbidden = scores.where(scores > -1e9, float("-inf"))
+    mask = full_mask(scores)
+    torch.testing.assert_close(structure.log_partition(scores, mask), oracles.log_partition(every, forbidden))
+    torch.testing.assert_close(structure.marginals(scores, mask), oracles.marginals(every, forbidden))
+    assert torch.equal(structure.argmax(scores, mask), structure.argmax(forbidden, mask))
+
+
+@all_structures
 def test_wrong_shapes_are_refused(name: str) -> None:
     structure = STRUCTURES[name]
     for scores, mask in (

@@ -83,8 +83,10 @@ def _exponentiate(arc, arc_exponent, size):
                 arc[modifier, head] = 0
                 arc_exponent[modifier, head] = ZERO
             else:
-                power = math.floor(min(max(score, -LARGEST_SCORE), LARGEST_SCORE) / math.log(2))
-                arc[modifier, head] = exp(arc[modifier, head] - power * math.log(2))
+                infinitesimal = arc[modifier, head] - score
+                score = min(max(score, -LARGEST_SCORE), LARGEST_SCORE)
+                power = math.floor(score / math.log(2))
+                arc[modifier, head] = exp(score - power * math.log(2) + infinitesimal)
                 arc_exponent[modifier, head] = power
 
 

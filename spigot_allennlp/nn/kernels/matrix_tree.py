@@ -45,6 +45,8 @@ def sum_over_arborescences(
         size = load_sentence(scores[sentence], mask[sentence], token, arc)
         if size < 0:
             return NOT_A_SCORE, sentence
+        if size == 1:
+            continue
         if single_root:
             _put_likeliest_root_first(arc, token, size)
         total = mass[0] * 0
@@ -58,7 +60,6 @@ def sum_over_arborescences(
             for head in range(size):
                 difference = arc[modifier, head] - best
                 weight[modifier, head] = exp(difference) if difference.real > LOWEST else lowest
-            weight[modifier, modifier] = 0
             arc[modifier, :size] = weight[modifier, :size]
 
         total += _eliminate(weight, mass, size, single_root)
@@ -106,6 +107,7 @@ def _eliminate(weight, mass, size, single_root):
     """
     The logarithm of the product of all masses. Leaves in row k of `weight`, left of the diagonal, the share of each
     head in `mass[k]`, and in column k, above it, what the modifiers had of k; both as they were when k was eliminated.
+    The diagonal is never read.
     """
     log_product = mass[0] * 0
     for k in range(size - 1, 0, -1):
@@ -122,7 +124,6 @@ def _eliminate(weight, mass, size, single_root):
             factor = heads[k]
             for head in range(np.uint64(k)):
                 heads[head] += factor * share[head]
-            heads[modifier] = 0
     return log_product
 
 
