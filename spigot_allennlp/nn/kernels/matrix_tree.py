@@ -47,8 +47,6 @@ def sum_over_arborescences(
             return NOT_A_SCORE, sentence
         if size == 1:
             continue
-        if single_root:
-            _put_likeliest_root_first(arc, token, size)
         total = mass[0] * 0
         for modifier in range(1, size):
             best = -np.inf
@@ -80,25 +78,6 @@ def sum_over_arborescences(
         if not lowest_probability < NEGLIGIBLE:
             return OUT_OF_RANGE, sentence
     return OK, 0
-
-
-@njit(nogil=True, cache=True)
-def _put_likeliest_root_first(arc, token, size):
-    """For what is eliminated last: where ROOT counts in its mass, numbers range less."""
-    top = 1
-    largest = -np.inf
-    for modifier in range(1, size):
-        best = -np.inf
-        for head in range(1, size):
-            best = max(best, arc[modifier, head].real)
-        if arc[modifier, 0].real - best > largest:
-            largest = arc[modifier, 0].real - best
-            top = modifier
-    for head in range(size):
-        arc[1, head], arc[top, head] = arc[top, head], arc[1, head]
-    for modifier in range(size):
-        arc[modifier, 1], arc[modifier, top] = arc[modifier, top], arc[modifier, 1]
-    token[1], token[top] = token[top], token[1]
 
 
 # Unsigned indices need no wrapping, without which the inner loops are vectorised.
