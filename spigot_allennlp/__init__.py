@@ -4,6 +4,7 @@ from spigot_allennlp import compat
 
 compat.repair()
 
+import spigot_allennlp.commands  # noqa: E402
 import spigot_allennlp.data  # noqa: E402
 import spigot_allennlp.models  # noqa: E402
 import spigot_allennlp.modules  # noqa: E402

@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from allennlp.commands import Subcommand
 from allennlp.common.plugins import import_plugins
 from allennlp.common.registrable import Registrable
 from allennlp.data import DatasetReader
+from allennlp.data.data_loaders.multitask_scheduler import MultiTaskScheduler
 from allennlp.models import Model
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.predictors import Predictor
@@ -19,12 +21,20 @@ from spigot_allennlp.modules import GraphLoss, PairScorer, StructuredArgmax, Tre
 from spigot_allennlp.structures import Structure
 from tests import FIXTURES_ROOT
 
+MODELS = {
+    "spigot_dependency_parser",
+    "spigot_semantic_parser",
+    "spigot_syntactic_then_semantic",
+    "spigot_semantic_then_sentiment",
+}
 NAMES = {
-    DatasetReader: {"spigot_sdp", "spigot_conllu"},
-    Model: {"spigot_dependency_parser", "spigot_semantic_parser", "spigot_syntactic_then_semantic"},
-    Predictor: {"spigot_dependency_parser", "spigot_semantic_parser", "spigot_syntactic_then_semantic"},
+    DatasetReader: {"spigot_sdp", "spigot_conllu", "spigot_sentiment"},
+    MultiTaskScheduler: {"spigot_interleaved"},
+    Model: MODELS,
+    Predictor: MODELS,
     Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores"},
     TokenEmbedder: {"spigot_word_dropout"},
+    Subcommand: {"spigot-draw", "spigot-serve"},
 }
 
 
@@ -42,7 +52,8 @@ def test_every_name_in_the_framework_has_our_prefix():
     for registry, entries in Registrable._registry.items():
         if not registry.__module__.startswith("spigot_allennlp"):
             for name, (cls, _) in entries.items():
-                assert not cls.__module__.startswith("spigot_allennlp") or name.startswith("spigot_"), name
+                prefix = "spigot-" if registry is Subcommand else "spigot_"
+                assert not cls.__module__.startswith("spigot_allennlp") or name.startswith(prefix), name
 
 
 def test_names_of_our_own():
@@ -54,7 +65,7 @@ def test_names_of_our_own():
 
 
 def test_each_model_has_its_predictor():
-    for name in NAMES[Model]:
+    for name in MODELS:
         assert Model.by_name(name).default_predictor in Predictor.list_available()
 
 

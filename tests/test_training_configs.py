@@ -8,13 +8,14 @@ from allennlp.commands.evaluate import evaluate_from_archive
 from allennlp.commands.train import train_model_from_file
 from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
 
+import spigot_allennlp  # noqa: F401
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent / "training_configs"
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.jsonnet"))
 SMALL = """
 (import '%s') + {
-  word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5,
+  word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5, classifier_dim:: 4,
   trainer+: { num_epochs: 1, callbacks: [], enable_default_callbacks: false },
 }
 """
@@ -34,39 +35,58 @@ def transformer(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def environment(tmp_path, transformer, monkeypatch) -> None:
-    glove = tmp_path / "glove.txt"
+def set_environment(monkeypatch, folder: Path) -> None:
+    glove = folder / "glove.txt"
     glove.write_text("".join(f"{word} {' '.join(['0.5'] * 8)}\n" for word in ("the", "tom", "unseen")))
-    toy = FIXTURES_ROOT / "toy"
+    toy, sentiment = FIXTURES_ROOT / "toy", FIXTURES_ROOT / "sentiment"
     for name, value in {
         "SPIGOT_TRAIN": toy / "toy.sdp",
         "SPIGOT_DEV": toy / "toy.sdp",
         "SPIGOT_TREES_TRAIN": toy / "toy.conllu",
         "SPIGOT_TREES_DEV": toy / "toy.conllu",
+        "SPIGOT_SENTIMENT_TRAIN": sentiment / "train.txt",
+        "SPIGOT_SENTIMENT_DEV": sentiment / "dev.txt",
         "SPIGOT_GLOVE": glove,
-        "SPIGOT_TRANSFORMER": transformer,
     }.items():
         monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(FIXTURES_ROOT.parent)
+
+
+def train_small(name: str, folder: Path) -> Path:
+    config = folder / "config.jsonnet"
+    config.write_text(SMALL % (ROOT / name))
+    train_model_from_file(config, folder / "output")
+    return folder / "output"
+
+
+@pytest.fixture(scope="session")
+def parser(tmp_path_factory) -> Path:
+    """The archive that the second pipeline starts from."""
+    folder = tmp_path_factory.mktemp("parser")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        set_environment(monkeypatch, folder)
+        return train_small("semantic_then_sentiment/semantic_parser.jsonnet", folder) / "model.tar.gz"
+
+
+@pytest.fixture
+def environment(tmp_path, transformer, parser, monkeypatch) -> None:
+    set_environment(monkeypatch, tmp_path)
+    monkeypatch.setenv("SPIGOT_TRANSFORMER", str(transformer))
+    monkeypatch.setenv("SPIGOT_PARSER", str(parser))
 
 
 def test_there_are_configs():
-    assert "syntactic_then_semantic/spigot.jsonnet" in CONFIGS
+    assert {"syntactic_then_semantic/spigot.jsonnet", "semantic_then_sentiment/spigot.jsonnet"} <= set(CONFIGS)
 
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("name", CONFIGS)
-def test_config_trains_and_evaluates(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(FIXTURES_ROOT.parent)
-    config = tmp_path / "config.jsonnet"
-    config.write_text(SMALL % (ROOT / name))
-    train_model_from_file(config, tmp_path / "output")
-    metrics = json.loads((tmp_path / "output" / "metrics.json").read_text())
-    chosen_by = "uas" if name.endswith("dependency_parser.jsonnet") else "labelled_f1"
+def test_config_trains_and_evaluates(name, tmp_path):
+    output = train_small(name, tmp_path)
+    config = json.loads((output / "config.json").read_text())
+    metrics = json.loads((output / "metrics.json").read_text())
+    chosen_by = config["trainer"]["validation_metric"].removeprefix("+")
     assert 0 <= metrics[f"best_validation_{chosen_by}"] <= 1
-
-    if not name.endswith("two_corpora.jsonnet"):  # the framework evaluates no multi-task reader on a single file
-        data = "toy.conllu" if name.endswith("dependency_parser.jsonnet") else "toy.sdp"
-        evaluated = evaluate_from_archive(tmp_path / "output" / "model.tar.gz", str(FIXTURES_ROOT / "toy" / data))
-        if not name.endswith("demo.jsonnet"):
-            assert evaluated[chosen_by] == pytest.approx(metrics[f"best_validation_{chosen_by}"])
+    data = config["validation_data_path"]
+    evaluated = evaluate_from_archive(output / "model.tar.gz", data if isinstance(data, str) else json.dumps(data))
+    assert evaluated[chosen_by] == pytest.approx(metrics[f"best_validation_{chosen_by}"])

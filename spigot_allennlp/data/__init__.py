@@ -1,3 +1,3 @@
-from spigot_allennlp.data import dataset_readers
+from spigot_allennlp.data import dataset_readers, multitask_scheduler
 
-__all__ = ["dataset_readers"]
+__all__ = ["dataset_readers", "multitask_scheduler"]

@@ -7,6 +7,8 @@ from allennlp.models import Model, load_archive
 from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn.util import get_text_field_mask
 
+from spigot_allennlp.modules import WordDropout
+
 
 class Parser(Model):
     """
@@ -67,6 +69,8 @@ class Parser(Model):
                 raise ConfigurationError(f"the parser in {archive_file} has no weights '{name}'")
             value = source_state[name]
             path = name.rpartition(".")[0]
+            if isinstance(self.get_submodule(path), WordDropout):
+                continue  # it counts the words of the training data at hand
             namespace = getattr(self.get_submodule(path), "_vocab_namespace", None)
             if namespace is not None:
                 value = self._match_rows(target, value, namespace, source_modules[path]._vocab_namespace, source.vocab)

@@ -1,4 +1,4 @@
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import torch
 from allennlp.common import Lazy
@@ -14,6 +14,26 @@ from spigot_allennlp.structures import SemanticGraph
 from spigot_allennlp.training.metrics import SemanticDependencyF1
 
 _SHOWN_WHILE_RUNNING = ("labelled_f1", "unlabelled_f1")
+
+
+class GraphScores(NamedTuple):
+    """
+    What a semantic parser thinks of every part of a graph.
+
+    # Parameters
+
+    arcs : `torch.Tensor`
+        `(batch, length, length)`, `[predicate, argument]`.
+    labels : `torch.Tensor`
+        `(batch, length, length, num_labels)`.
+    context : `dict[str, torch.Tensor]`
+        What [`SemanticGraph`](../structures/semantic_graph.md) takes besides: `predicate_scores`,
+        `deterministic_labels`.
+    """
+
+    arcs: torch.Tensor
+    labels: torch.Tensor
+    context: dict[str, torch.Tensor]
 
 
 @Model.register("spigot_semantic_parser")
@@ -124,33 +144,36 @@ class SemanticParser(Parser):
         if self.reads_trees and tree is None:
             raise ConfigurationError("a semantic parser that reads_trees needs the field 'tree'")
         encoded, mask = self.encode(tokens)
-        return self.parse(encoded, mask, (tree >= 0).to(encoded) if self.reads_trees else None, graph)
+        return self.parse(self.score(encoded, (tree >= 0).to(encoded) if self.reads_trees else None), mask, graph)
 
-    def parse(
-        self,
-        encoded: torch.Tensor,
-        mask: torch.Tensor,
-        tree: Optional[torch.Tensor] = None,
-        graph: Optional[torch.Tensor] = None,
-    ) -> dict[str, torch.Tensor]:
-        """What `forward` returns, from encoded tokens and `tree`, `(batch, length, length)`, 0/1 or relaxed."""
+    def score(self, encoded: torch.Tensor, tree: Optional[torch.Tensor] = None) -> GraphScores:
+        """
+        Of `encoded` tokens and, for a parser that reads them, trees: `(batch, length, length)`, `[modifier, head]`, 0/1
+        or relaxed.
+        """
         if self.reads_trees:
             encoded = torch.cat([encoded, torch.matmul(tree, encoded)], dim=-1)
-        arc_scores = self.arc_scorer(encoded, encoded)
-        label_scores = self.label_scorer(encoded, encoded)
         context = {}
         if self.predicate_feedforward is not None:
             hidden = self.predicate_feedforward(encoded)
             context["predicate_scores"] = self.predicate_projection(hidden).squeeze(-1)
         if self.deterministic_labels is not None:
             context["deterministic_labels"] = self.deterministic_labels
+        return GraphScores(self.arc_scorer(encoded, encoded), self.label_scorer(encoded, encoded), context)
 
+    def part_scores(self, scores: GraphScores) -> torch.Tensor:
+        """The worth of every labelled arc, `(batch, length, length, num_labels)`: what an argmax takes."""
+        return self.loss.part_scores(scores.arcs, scores.labels)
+
+    def parse(
+        self, scores: GraphScores, mask: torch.Tensor, graph: Optional[torch.Tensor] = None
+    ) -> dict[str, torch.Tensor]:
+        """What `forward` returns, from scores."""
         output = {"mask": mask}
         with torch.no_grad():
-            scores = self.loss.part_scores(arc_scores, label_scores)
-            output["arcs"] = self.structure.best_labels(scores, mask, **context)
+            output["arcs"] = self.structure.best_labels(self.part_scores(scores), mask, **scores.context)
         if graph is not None:
-            output["loss"] = self.loss(arc_scores, label_scores, graph, mask, self.structure, **context).sum()
+            output["loss"] = self.loss(scores.arcs, scores.labels, graph, mask, self.structure, **scores.context).sum()
             self.metric(output["arcs"], graph, mask)
         return output
 
@@ -172,4 +195,4 @@ class SemanticParser(Parser):
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """All figures at the end of a pass (`reset`), the most telling ones while it runs."""
         metrics = self.metric.get_metric(reset)
-        return metrics if reset else {name: metrics[name] for name in _SHOWN_WHILE_RUNNING}
+        return metrics if reset else {name: metrics[name] for name in _SHOWN_WHILE_RUNNING if name in metrics}

@@ -117,7 +117,8 @@ class SyntacticThenSemantic(Model):
             return output
         if not self._shares_encoder:
             encoded, _ = self.semantic_parser.encode(tokens)
-        semantic_output = self.semantic_parser.parse(encoded, mask, self.intermediate(scores, mask), graph)
+        graph_scores = self.semantic_parser.score(encoded, self.intermediate(scores, mask))
+        semantic_output = self.semantic_parser.parse(graph_scores, mask, graph)
         if "loss" in output and "loss" in semantic_output:
             semantic_output["loss"] = output["loss"] + semantic_output["loss"]
         return {**output, **semantic_output}

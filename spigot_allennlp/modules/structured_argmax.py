@@ -52,7 +52,7 @@ class StructuredArgmax(torch.nn.Module, Registrable):
 
         `torch.Tensor`
             The structures, of the shape, dtype and device of `scores`; 0 where there is no part. The gradient of
-            `scores` is 0 there too.
+            `scores` is 0 there too; and where -inf forbids a part, `dL/dz` is not looked at.
         """
         raise NotImplementedError
 
@@ -119,7 +119,8 @@ class SurrogateArgmax(StructuredArgmax):
         def pull_back(scores: torch.Tensor, z: torch.Tensor, d_z: torch.Tensor) -> torch.Tensor:
             # float16 and bfloat16 would lose small steps.
             dtype = torch.promote_types(d_z.dtype, torch.float32)
-            gradient = d_z.to(dtype).where(self.structure.parts(scores, mask, **context), 0.0)
+            parts = self.structure.parts(scores, mask, **context) & (scores > -torch.inf)
+            gradient = d_z.to(dtype).where(parts, 0.0)
             step = step_size * clip_norm(gradient, self.max_gradient_norm)
             return self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context).to(d_z.dtype)
 

@@ -1,1 +1,2 @@
 from spigot_allennlp.predictors.parser import ParserPredictor as ParserPredictor
+from spigot_allennlp.predictors.sentiment import SentimentPredictor as SentimentPredictor

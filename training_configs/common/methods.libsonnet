@@ -1,4 +1,4 @@
-// How the gradient passes the intermediate tree: the one thing in which the methods differ.
+// How the gradient passes the intermediate structure: the one thing in which the methods differ.
 {
   spigot: { model+: { intermediate+: { type: 'spigot', step_size: 1.0, max_gradient_norm: 1.0, polytope: 'local' } } },
   straight_through: { model+: { intermediate+: { type: 'straight_through' } } },

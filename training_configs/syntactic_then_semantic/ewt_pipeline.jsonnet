@@ -1,1 +1,1 @@
-(import 'ewt.libsonnet') + (import 'methods.libsonnet').pipeline
+(import 'ewt.libsonnet') + (import '../common/methods.libsonnet').pipeline

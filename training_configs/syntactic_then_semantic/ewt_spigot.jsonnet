@@ -1,1 +1,1 @@
-(import 'ewt.libsonnet') + (import 'methods.libsonnet').spigot
+(import 'ewt.libsonnet') + (import '../common/methods.libsonnet').spigot

@@ -1,1 +1,1 @@
-(import 'ewt.libsonnet') + (import 'methods.libsonnet').straight_through
+(import 'ewt.libsonnet') + (import '../common/methods.libsonnet').straight_through

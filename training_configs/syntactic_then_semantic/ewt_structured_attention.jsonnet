@@ -1,1 +1,1 @@
-(import 'ewt.libsonnet') + (import 'methods.libsonnet').structured_attention
+(import 'ewt.libsonnet') + (import '../common/methods.libsonnet').structured_attention

@@ -2,7 +2,7 @@
 local transformer = std.extVar('SPIGOT_TRANSFORMER');
 local text = import '../common/text.libsonnet';
 
-(import 'base.libsonnet') + (import 'methods.libsonnet').spigot + {
+(import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
   glove:: null,
   word_dim:: 768,
   embedding_dim:: self.word_dim + self.pos_dim,

@@ -1,6 +1,6 @@
 // Trees from one corpus (SPIGOT_TREES_TRAIN and SPIGOT_TREES_DEV, .conllu), graphs from another (SPIGOT_TRAIN and
 // SPIGOT_DEV, .sdp): their batches take turns, and a tree that a graph's sentence gets is always a predicted one.
-(import 'base.libsonnet') + (import 'methods.libsonnet').spigot + {
+(import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
   batch_size:: 32,
   dataset_reader: {
     type: 'multitask',

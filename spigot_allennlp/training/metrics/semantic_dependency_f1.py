@@ -23,6 +23,7 @@ class SemanticDependencyF1(Metric):
     def reset(self) -> None:
         # Rows: kinds. Columns: predicted, gold and correct arcs.
         self._counts = torch.zeros(len(_KINDS), 3, dtype=torch.long)
+        self._has_graphs = False
 
     def __call__(self, predicted: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor) -> None:  # type: ignore
         """
@@ -34,6 +35,7 @@ class SemanticDependencyF1(Metric):
         mask : `torch.Tensor`
             `(batch, length)` bool, True for ROOT and real tokens.
         """
+        self._has_graphs = True
         predicted, gold, mask = self.detach_tensors(predicted, gold, mask)
         pairs = mask.unsqueeze(2) & mask.unsqueeze(1)
         is_predicted, is_gold = (predicted >= 0) & pairs, (gold >= 0) & pairs
@@ -52,8 +54,10 @@ class SemanticDependencyF1(Metric):
 
         `Dict[str, float]`
             `{kind}_precision`, `{kind}_recall` and `{kind}_f1` in [0, 1], for the kinds `labelled`, `unlabelled`,
-            `labelled_without_tops` and `unlabelled_without_tops`.
+            `labelled_without_tops` and `unlabelled_without_tops`. Nothing before any graph was seen.
         """
+        if not self._has_graphs:
+            return {}
         metrics = {}
         for kind, (predicted, gold, correct) in zip(_KINDS, self._counts.tolist(), strict=True):
             metrics[f"{kind}_precision"] = correct / max(predicted, 1)

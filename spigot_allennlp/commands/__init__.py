@@ -1,0 +1,2 @@
+from spigot_allennlp.commands.draw import Draw as Draw
+from spigot_allennlp.commands.serve import Serve as Serve

@@ -1,0 +1,98 @@
+import os
+from collections.abc import Iterator, Sequence
+from typing import Optional
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path
+from allennlp.data import DatasetReader, Instance
+from allennlp.data.fields import LabelField
+
+from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
+from spigot_allennlp.data.sentiment import SentimentSentence, read_sentiment
+from spigot_allennlp.data.tagger import TaggedSentence, Tagger
+
+# Of the five labels of a sentiment treebank; without the neutral one, "2".
+_BINARY = {"0": "0", "1": "0", "3": "1", "4": "1"}
+
+
+@DatasetReader.register("spigot_sentiment")
+class SentimentReader(SentenceReader):
+    """
+    Reads sentences with a sentiment label, in any of the three formats of
+    [`read_sentiment`](../sentiment.md#read_sentiment): rows of tagged tokens, bracketed trees, or a label, a tab and a
+    sentence. What a file leaves out, tags and lemmas or the tokens too, is filled in by spaCy.
+
+    Registered as a `DatasetReader` with name "spigot_sentiment".
+
+    # Parameters
+
+    granularity : `str`, optional (default = `"2-class"`)
+        What becomes of the five labels of bracketed trees. `"2-class"`: 0 and 1 become "0", 3 and 4 become "1", and
+        neutral sentences are left out, as in SST-2. `"5-class"`: they stay. Labels of other formats always stay.
+    spacy_model : `str`, optional (default = `None`)
+        The spaCy pipeline that fills in what a file leaves out; see [`Tagger`](../tagger.md).
+    kwargs
+        See [`SentenceReader`](./sentence_reader.md).
+    """
+
+    def __init__(self, granularity: str = "2-class", spacy_model: Optional[str] = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if granularity not in ("2-class", "5-class"):
+            raise ConfigurationError(f"Expected `granularity` to be '2-class' or '5-class', found {granularity!r}")
+        self._granularity = granularity
+        self._tagger = Tagger(spacy_model)
+
+    def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
+        name = str(file_path)
+        for sentence in self.shard_iterable(self._read_sentences(name)):
+            tagged = self._tag(sentence)
+            self.check_length(tagged.tokens, name, sentence.line, sentence.sentence_id)
+            yield self.text_to_instance(*tagged, sentence.label, sentence.sentence_id)
+
+    def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
+        for sentence in read_sentiment(cached_path(name), name):
+            if sentence.is_tree and self._granularity == "2-class":
+                if sentence.label not in _BINARY:
+                    continue
+                sentence.label = _BINARY[sentence.label]
+            yield sentence
+
+    def _tag(self, sentence: SentimentSentence) -> TaggedSentence:
+        if sentence.tokens is None:
+            return self._tagger.sentence(sentence.text)
+        if sentence.tags is None:
+            return self._tagger.tag(sentence.tokens)
+        return TaggedSentence(sentence.tokens, sentence.tags, sentence.lemmas)
+
+    def text_to_instance(  # type: ignore
+        self,
+        tokens: Sequence[str],
+        tags: Sequence[str],
+        lemmas: Sequence[str],
+        label: str | None = None,
+        sentence_id: str | None = None,
+    ) -> Instance:
+        """
+        # Parameters
+
+        tokens : `Sequence[str]`
+            The forms, without ROOT.
+        tags : `Sequence[str]`
+        lemmas : `Sequence[str]`
+        label : `str`, optional (default = `None`)
+        sentence_id : `str`, optional (default = `None`)
+
+        # Returns
+
+        An `Instance` with these fields, where position 0 is ROOT:
+
+        tokens : `TextField`
+        metadata : `MetadataField`
+            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
+        label : `LabelField`, if a label is given
+            In the namespace `labels`.
+        """
+        fields = self.make_fields(tokens, tags, lemmas, sentence_id=sentence_id)
+        if label is not None:
+            fields["label"] = LabelField(label)
+        return Instance(fields)

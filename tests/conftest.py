@@ -1,0 +1,15 @@
+import json
+
+import pytest
+from allennlp.commands.train import train_model_from_file
+
+from tests import FIXTURES_ROOT
+
+
+@pytest.fixture(scope="session")
+def parser_archive(tmp_path_factory):
+    """The archive of a pipeline of two parsers, with labelled trees, after an epoch on the toy."""
+    output = tmp_path_factory.mktemp("parser") / "output"
+    overrides = {"model.syntactic_parser.label_feedforward": {"num_layers": 1, "hidden_dims": 4, "activations": "relu"}}
+    train_model_from_file(FIXTURES_ROOT / "syntactic_then_semantic.jsonnet", output, overrides=json.dumps(overrides))
+    return output / "model.tar.gz"

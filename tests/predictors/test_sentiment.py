@@ -1,0 +1,64 @@
+import json
+
+import pytest
+from allennlp.commands.train import train_model_from_file
+from allennlp.common.checks import ConfigurationError
+from allennlp.predictors import Predictor
+
+from spigot_allennlp.data.sdp import read_sdp
+from spigot_allennlp.predictors import SentimentPredictor
+from tests import FIXTURES_ROOT
+
+SENTENCE = {
+    "tokens": ["A", "lovely", "film", "."],
+    "tags": ["DT", "JJ", "NN", "."],
+    "lemmas": ["a", "lovely", "film", "."],
+}
+
+
+@pytest.fixture(scope="module")
+def archive_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sentiment")
+    train_model_from_file(FIXTURES_ROOT / "semantic_then_sentiment.jsonnet", folder / "output")
+    return folder / "output" / "model.tar.gz"
+
+
+@pytest.fixture(scope="module")
+def predictor(archive_file):
+    return Predictor.from_path(str(archive_file))
+
+
+def test_the_default_predictor(predictor):
+    assert isinstance(predictor, SentimentPredictor)
+
+
+def test_label_probabilities_and_graph(predictor):
+    output = predictor.predict_json(SENTENCE)
+    assert output.keys() == {*SENTENCE, "sentence_id", "label", "logits", "probabilities", "arcs", "tops"}
+    assert output["probabilities"].keys() == {"0", "1"}
+    assert sum(output["probabilities"].values()) == pytest.approx(1)
+    assert output["label"] == max(output["probabilities"], key=output["probabilities"].get)
+    assert json.loads(json.dumps(output)) == output
+
+
+def test_a_batch_is_what_its_sentences_are(predictor):
+    other = {key: value[:2] for key, value in SENTENCE.items()}
+    together = predictor.predict_batch_json([SENTENCE, other])
+    assert [len(output["tokens"]) for output in together] == [4, 2]
+    for output, sentence in zip(together, (SENTENCE, other), strict=True):
+        assert output["logits"] == pytest.approx(predictor.predict_json(sentence)["logits"], abs=1e-5)
+
+
+def test_the_graph_alone_in_sdp(archive_file, tmp_path):
+    predictor = Predictor.from_path(str(archive_file), output_format="sdp")
+    (tmp_path / "out.sdp").write_text(predictor.dump_line(predictor.predict_json(SENTENCE)))
+    (sentence,) = read_sdp(tmp_path / "out.sdp")
+    assert sentence.forms == SENTENCE["tokens"]
+
+
+def test_a_model_without_a_parser_has_no_graph(archive_file):
+    predictor = Predictor.from_path(str(archive_file))
+    predictor._model.semantic_parser = predictor._model.intermediate = None
+    assert "arcs" not in predictor.predict_json(SENTENCE)
+    with pytest.raises(ConfigurationError, match="output_format must be one of json for this model"):
+        SentimentPredictor(predictor._model, predictor._dataset_reader, output_format="sdp")

@@ -1,0 +1,71 @@
+// Semantic parsing, then sentiment classification, after Peng, Thomson and Smith (ACL 2018), section 5: a pretrained
+// parser predicts a graph, the classifier reads it. While the classifier trains, a part of the parser's own data is
+// replayed. A method is this and an `intermediate`.
+//
+// Environment: SPIGOT_PARSER, the archive of `semantic_parser.jsonnet`, and SPIGOT_TRAIN and SPIGOT_DEV, the semantic
+// graphs (.sdp) it was trained on; SPIGOT_SENTIMENT_TRAIN and SPIGOT_SENTIMENT_DEV; SPIGOT_GLOVE, as for the parser.
+local text = import '../common/text.libsonnet';
+
+(import 'semantic_parser.jsonnet') + {
+  local graphs = super.dataset_reader,
+  local parser = super.model,
+
+  // Fields with `::` are not part of the config: override them.
+  parser_archive:: std.extVar('SPIGOT_PARSER'),
+  classifier_dim:: 150,
+  classifier_dropout:: 0.3,
+  replay:: 0.2,
+  batch_size:: 32,
+  parser_learning_rate:: 0.0001,
+  pruning_threshold:: 1e-4,
+  // With ten times this step, SPIGOT makes the parser forget its own task faster than replay reminds it.
+  step_size:: 0.1,
+  max_gradient_norm:: 5 / 32,
+  intermediate:: { structure: { type: 'semantic_graph' } },
+
+  dataset_reader: {
+    type: 'multitask',
+    readers: { graphs: graphs, sentiment: { type: 'spigot_sentiment', token_indexers: $.indexers } },
+  },
+  train_data_path: { graphs: std.extVar('SPIGOT_TRAIN'), sentiment: std.extVar('SPIGOT_SENTIMENT_TRAIN') },
+  validation_data_path: { graphs: std.extVar('SPIGOT_DEV'), sentiment: std.extVar('SPIGOT_SENTIMENT_DEV') },
+  vocabulary: text.vocabulary($.glove) + { type: 'extend', directory: $.parser_archive },
+
+  model: {
+    type: 'spigot_semantic_then_sentiment',
+    semantic_parser: parser { pretrained_file: $.parser_archive },
+    intermediate: $.intermediate,
+    text_field_embedder: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim, word_dropout=0.5),
+    encoder: text.lstm($.embedding_dim, $.classifier_dim, layers=1),
+    features: { hidden_dim: 2 * $.classifier_dim, role_dim: $.lemma_dim },
+    feedforward: { num_layers: 1, hidden_dims: $.mlp_dim, activations: 'tanh' },
+    dropout: $.classifier_dropout,
+    pruning_threshold: $.pruning_threshold,
+  },
+
+  data_loader: {
+    type: 'multitask',
+    scheduler: {
+      type: 'spigot_interleaved',
+      batch_sampler: { type: 'bucket', batch_size: $.batch_size },
+      fractions: { graphs: $.replay },
+    },
+  },
+  validation_data_loader: {
+    type: 'multitask',
+    scheduler: { type: 'homogeneous_roundrobin', batch_size: $.batch_size },
+    shuffle: false,
+  },
+  trainer: {
+    num_epochs: 10,
+    patience: 3,
+    validation_metric: '+accuracy',
+    optimizer: {
+      type: 'adam',
+      lr: 0.001,
+      weight_decay: 1e-6,
+      parameter_groups: [[['^semantic_parser'], { lr: $.parser_learning_rate }]],
+    },
+    learning_rate_scheduler: { type: 'step', step_size: 5, gamma: 0.5 },
+  },
+}
