@@ -1,0 +1,121 @@
+import argparse
+import json
+import math
+import os
+import signal
+from dataclasses import fields
+from typing import Any, Optional
+
+import torch
+from allennlp.commands.subcommand import Subcommand
+from allennlp.common.checks import ConfigurationError, check_for_gpu
+from allennlp.models import load_archive
+from allennlp.predictors import Predictor
+from overrides import overrides
+
+from spigot_allennlp.predictors.sentence import SentencePredictor
+from spigot_allennlp.server.limits import Limits
+
+
+@Subcommand.register("spigot-serve")
+class Serve(Subcommand):
+    """
+    `allennlp spigot-serve`: puts a model behind an address, with a page to try it. See
+    [`create_app`](../server/app.md).
+    """
+
+    @overrides
+    def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
+        description = "Serve a model over HTTP, with a page to try it. Needs the extra `serve`."
+        subparser = parser.add_parser(self.name, description=description, help="Serve a model over HTTP.")
+        subparser.add_argument("--archive-path", required=True, help="path to a trained model, a model.tar.gz")
+        subparser.add_argument("--predictor", help="name of the predictor, if not that of the model")
+        subparser.add_argument(
+            "--predictor-args", type=json.loads, default={}, help="JSON object of arguments to the predictor"
+        )
+        subparser.add_argument("-o", "--overrides", default="", help="JSON object that overrides the model's config")
+        subparser.add_argument("--cuda-device", type=int, default=-1, help="id of a GPU, -1 for the CPU")
+        subparser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
+        subparser.add_argument("--port", type=int, default=8000, help="port to listen on")
+        subparser.add_argument("--num-threads", type=int, default=1, help="threads that PyTorch may use")
+        for limit in fields(Limits):
+            option = "--" + limit.name.replace("_", "-")
+            subparser.add_argument(option, type=limit.type, default=limit.default, help=limit.metadata["help"])
+        subparser.set_defaults(func=_serve)
+        return subparser
+
+
+def serve(
+    archive_path: str | os.PathLike[str],
+    predictor_name: Optional[str] = None,
+    predictor_args: Optional[dict[str, Any]] = None,
+    overrides: str = "",
+    cuda_device: int = -1,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    num_threads: int = 1,
+    limits: Limits = Limits(),
+) -> None:
+    """
+    Serves a model until SIGTERM or SIGINT, and then until what was accepted is answered.
+
+    # Parameters
+
+    archive_path : `str | os.PathLike[str]`
+    predictor_name : `str`, optional (default = `None`)
+        By default that of the model.
+    predictor_args : `dict[str, Any]`, optional (default = `None`)
+        Further arguments to the predictor.
+    overrides : `str`, optional (default = `""`)
+        JSON that overrides the archive's configuration.
+    cuda_device : `int`, optional (default = `-1`)
+    host : `str`, optional (default = `"127.0.0.1"`)
+    port : `int`, optional (default = `8000`)
+    num_threads : `int`, optional (default = `1`)
+        Of PyTorch. More than one can be far slower where anything else runs on the machine.
+    limits : `Limits`, optional
+
+    # Raises
+
+    `ConfigurationError`, if the extra `serve` is not installed or the predictor is not one of ours.
+    """
+    try:
+        import uvicorn
+
+        from spigot_allennlp.server.access_log import write_access_log
+        from spigot_allennlp.server.app import create_app
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f'{error}: run `pip install "spigot_allennlp[serve]"`') from error
+    check_for_gpu(cuda_device)
+    torch.set_num_threads(num_threads)
+    archive = load_archive(archive_path, cuda_device=cuda_device, overrides=overrides)
+    predictor = Predictor.from_archive(archive, predictor_name, extra_args=predictor_args)
+    if not isinstance(predictor, SentencePredictor):
+        raise ConfigurationError(f"expected a predictor of spigot_allennlp, found {type(predictor).__name__}")
+    write_access_log()
+    # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and afterwards
+    # sends the signal again to whatever was set before, when there is nothing left to stop.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    uvicorn.run(
+        create_app(predictor, limits),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(limits.timeout) + 1,
+    )
+
+
+def _serve(args: argparse.Namespace) -> None:
+    serve(
+        args.archive_path,
+        args.predictor,
+        args.predictor_args,
+        args.overrides,
+        args.cuda_device,
+        args.host,
+        args.port,
+        args.num_threads,
+        Limits(**{limit.name: getattr(args, limit.name) for limit in fields(Limits)}),
+    )

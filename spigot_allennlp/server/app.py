@@ -1,0 +1,206 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from allennlp.common.util import JsonDict
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from pydantic import BaseModel
+from pydantic_core import from_json
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from spigot_allennlp.predictors.sentence import SentencePredictor
+from spigot_allennlp.server.access_log import AccessLog, error_response
+from spigot_allennlp.server.limits import Limits
+from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError
+from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures, num_tokens
+
+logger = logging.getLogger(__name__)
+
+_STATIC = Path(__file__).parent / "static"
+_EXAMPLES: dict[str, JsonDict] = {
+    "sentence": {"sentence": "Anna wants to sing."},
+    "text": {"text": "Anna wants to sing. She can."},
+    "tokens": {
+        "tokens": ["Anna", "wants", "to", "sing"],
+        "tags": ["NNP", "VBZ", "TO", "VB"],
+        "lemmas": ["Anna", "want", "to", "sing"],
+    },
+}
+
+
+class Error(BaseModel):
+    """The body of every answer that is not 200."""
+
+    error: str
+    request_id: str
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    413: {"model": Error, "description": "The body is too large"},
+    422: {"model": Error, "description": "The body is no JSON of the form that is expected, or holds too much"},
+    500: {"model": Error, "description": "The server failed; its log has the request's id"},
+    501: {"model": Error, "description": "The server has no tagger for raw text installed"},
+    503: {
+        "model": Error,
+        "description": "Too many requests are pending; Retry-After says when to come back",
+    },
+    504: {"model": Error, "description": "The answer took too long"},
+}
+
+
+def create_app(predictor: SentencePredictor, limits: Limits = Limits()) -> FastAPI:
+    """
+    The web application around a predictor: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`,
+    `/metrics` for Prometheus, and the interface's description at `/docs` and `/openapi.json`. Nothing that it serves
+    loads anything from elsewhere.
+
+    # Parameters
+
+    predictor : `SentencePredictor`
+        Used by one thread alone.
+    limits : `Limits`, optional
+    """
+    registry = CollectorRegistry()
+    batch_sizes = Histogram(
+        "spigot_batch_sentences", "Sentences predicted together", buckets=[2**i for i in range(9)], registry=registry
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.batcher = MicroBatcher(
+            predictor.predict_batch_instance,
+            num_tokens,
+            limits.max_batch_tokens,
+            limits.max_pending,
+            batch_sizes.observe,
+        )
+        try:
+            await _warm_up(app.state.batcher, predictor, limits)
+            yield
+        finally:
+            await run_in_threadpool(app.state.batcher.close)
+
+    app = FastAPIOffline(
+        title="spigot_allennlp",
+        description="Parses sentences.",
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        lifespan=lifespan,
+    )
+    app.add_middleware(AccessLog, registry=registry)
+    _handle_errors(app)
+
+    async def predict_all(objects: list[Any], pictures: bool) -> list[JsonDict]:
+        query = Query(objects, limits)
+        outputs = app.state.batcher.submit(partial(query.read, predictor))
+        answers = query.answer(await asyncio.wait_for(asyncio.wrap_future(outputs), limits.timeout))
+        if pictures:
+            answers = await run_in_threadpool(lambda: [add_pictures(answer) for answer in answers])
+        return answers
+
+    @app.post("/predict", responses=_ERRORS, openapi_extra=_body({"type": "object"}, _EXAMPLES))
+    async def predict(request: Request, pictures: bool = False) -> Response:
+        """
+        Predicts on one object: `sentence`, raw text that is one sentence; `text`, raw text that is split and answered
+        with a list of `sentences`; or `tokens`, with or without their `tags` and `lemmas`. With `pictures=true`, each
+        sentence of the answer also has its tree and graph as SVG.
+        """
+        (answer,) = await predict_all([await _read_json(request, limits)], pictures)
+        return JSONResponse(answer)
+
+    batch = {"batch": [_EXAMPLES["sentence"], _EXAMPLES["tokens"]]}
+    schema = {"type": "array", "items": {"type": "object"}}
+
+    @app.post("/predict_batch", responses=_ERRORS, openapi_extra=_body(schema, batch))
+    async def predict_batch(request: Request, pictures: bool = False) -> Response:
+        """Predicts on a list of objects, each as for `/predict`. The answer is the list of their answers, in order."""
+        objects = await _read_json(request, limits)
+        if not isinstance(objects, list):
+            raise QueryError(f"expected a JSON list, found {type(objects).__name__}")
+        return JSONResponse(await predict_all(objects, pictures))
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Answers while the server is up, however busy the model is."""
+        return {"status": "ok"}
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        # displaCy's pictures have style attributes.
+        policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+        return FileResponse(_STATIC / "index.html", headers={"Content-Security-Policy": policy})
+
+    app.mount("/static", StaticFiles(directory=_STATIC))
+    return app
+
+
+def _body(schema: JsonDict, examples: JsonDict) -> JsonDict:
+    content = {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+async def _read_json(request: Request, limits: Limits) -> Any:
+    """The body as JSON, given up as soon as it is too large, whether or not its length was announced."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limits.max_body_bytes:
+            raise HTTPException(413, f"expected at most {limits.max_body_bytes} bytes in the body, found more")
+    try:
+        return from_json(bytes(body), allow_inf_nan=False)
+    except ValueError as error:
+        raise QueryError(f"expected JSON: {error}") from error
+
+
+async def _warm_up(batcher: MicroBatcher, predictor: SentencePredictor, limits: Limits) -> None:
+    """Predicts once on tokens and once on raw text, so that what is loaded or compiled at first use is there."""
+    for name in ("tokens", "sentence"):
+        query = Query([_EXAMPLES[name]], limits)
+        try:
+            (answer,) = query.answer(await asyncio.wrap_future(batcher.submit(partial(query.read, predictor))))
+        except NoTaggerError as error:
+            logger.warning("Raw text will be refused: %s", error)
+        else:
+            await run_in_threadpool(add_pictures, answer)
+
+
+def _handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(StarletteHTTPException)
+    async def http_error(request: Request, error: StarletteHTTPException) -> Response:
+        return error_response(error.status_code, error.detail, request.scope, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_parameter(request: Request, error: RequestValidationError) -> Response:
+        messages = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        return error_response(422, "; ".join(messages), request.scope)
+
+    @app.exception_handler(QueryError)
+    async def bad_query(request: Request, error: QueryError) -> Response:
+        return error_response(422, str(error), request.scope)
+
+    @app.exception_handler(NoTaggerError)
+    async def no_tagger(request: Request, error: NoTaggerError) -> Response:
+        return error_response(501, str(error), request.scope)
+
+    @app.exception_handler(QueueFullError)
+    async def too_many(request: Request, error: QueueFullError) -> Response:
+        message = "too many requests are pending, come back later"
+        return error_response(503, message, request.scope, {"Retry-After": "1"})
+
+    @app.exception_handler(asyncio.TimeoutError)
+    async def timeout(request: Request, error: asyncio.TimeoutError) -> Response:
+        return error_response(504, "the answer took too long, and was given up", request.scope)

@@ -1,0 +1,31 @@
+from dataclasses import dataclass, field
+
+
+def _limit(default: float, meaning: str):
+    return field(default=default, metadata={"help": meaning})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What a server takes on. Each field is an option of `allennlp spigot-serve`, and its help is the field's meaning.
+
+    # Raises
+
+    `ValueError`, if a limit is not positive.
+    """
+
+    max_body_bytes: int = _limit(131_072, "size of a request's body")
+    max_characters: int = _limit(10_000, "characters of raw text in a request, which are counted before it is tagged")
+    max_characters_per_word: int = _limit(300, "characters without a space in raw text; a tagger is slow on very many")
+    max_sentences: int = _limit(100, "sentences in a request")
+    max_tokens: int = _limit(2_000, "tokens in a request")
+    max_tokens_per_sentence: int = _limit(200, "tokens in a sentence")
+    max_pending: int = _limit(256, "requests that wait or are worked on; one more is told to come back later")
+    max_batch_tokens: int = _limit(512, "tokens, of whichever requests, that are predicted together")
+    timeout: float = _limit(10.0, "seconds until a request that is not answered is given up")
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")

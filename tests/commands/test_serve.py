@@ -1,0 +1,111 @@
+import argparse
+import builtins
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from allennlp.commands.train import train_model_from_file
+from allennlp.common.checks import ConfigurationError
+
+from spigot_allennlp.commands.serve import Serve, serve
+from spigot_allennlp.server.limits import Limits
+from tests import FIXTURES_ROOT
+
+SENTENCE = {"tokens": ["Anna", "sings"], "tags": ["NNP", "VBZ"], "lemmas": ["Anna", "sing"]}
+
+
+@pytest.fixture(scope="module")
+def archive_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive") / "output"
+    train_model_from_file(FIXTURES_ROOT / "syntactic_then_semantic.jsonnet", folder)
+    return folder / "model.tar.gz"
+
+
+def parse(*options):
+    parser = argparse.ArgumentParser()
+    Serve().add_subparser(parser.add_subparsers())
+    return parser.parse_args(["spigot-serve", "--archive-path", "model.tar.gz", *options])
+
+
+def test_the_server_is_for_this_machine_alone_unless_told_otherwise():
+    assert parse().host == "127.0.0.1"
+
+
+def test_every_limit_is_an_option(monkeypatch):
+    served = []
+    monkeypatch.setattr("spigot_allennlp.commands.serve.serve", lambda *args: served.append(args))
+    for options, limits in [
+        ([], Limits()),
+        (["--max-tokens", "5", "--timeout", "0.5"], Limits(max_tokens=5, timeout=0.5)),
+    ]:
+        args = parse(*options)
+        args.func(args)
+        assert served.pop()[-1] == limits
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+    find = builtins.__import__
+
+    def find_no_uvicorn(name, *args, **kwargs):
+        if name == "uvicorn":
+            raise ModuleNotFoundError("No module named 'uvicorn'")
+        return find(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", find_no_uvicorn)
+    with pytest.raises(
+        ConfigurationError, match=r'No module named .uvicorn.: run `pip install "spigot_allennlp\[serve\]"`'
+    ):
+        serve("model.tar.gz")
+
+
+def test_another_packages_predictor_is_refused(archive_file):
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    with pytest.raises(ConfigurationError, match="a predictor of spigot_allennlp, found TextClassifierPredictor"):
+        serve(archive_file, "text_classifier")
+
+
+@pytest.mark.slow
+def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "allennlp", "spigot-serve", "--archive-path", archive_file, "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FIXTURES_ROOT.parent)
+    try:
+        while process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", port)) as connection:
+                    body = json.dumps([SENTENCE] * 100).encode()
+                    head = f"POST /predict_batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+                    connection.sendall(head.encode() + body[:-1])
+                    wait_until_in_progress(port)
+                    process.send_signal(signal.SIGTERM)
+                    connection.sendall(body[-1:])
+                    answer = connection.makefile("rb").read()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.2)
+        out, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors.decode()
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert [output["tokens"] for output in json.loads(content)] == [SENTENCE["tokens"]] * 100
+    assert b"Traceback" not in errors
+    logged = [json.loads(line) for line in out.splitlines()]
+    assert (logged[-1]["path"], logged[-1]["status"]) == ("/predict_batch", 200)
+
+
+def wait_until_in_progress(port):
+    """Until the server has begun with the request whose body is not complete."""
+    while True:
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        if "spigot_requests_in_progress 2.0" in metrics:  # that one, and this
+            return

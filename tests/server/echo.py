@@ -1,0 +1,48 @@
+import threading
+from types import SimpleNamespace
+
+from spigot_allennlp.data.dataset_readers import SdpReader
+from spigot_allennlp.data.tagger import TaggedSentence
+from spigot_allennlp.predictors.sentence import SentencePredictor
+
+
+class EchoPredictor(SentencePredictor):
+    """
+    Answers with what it was asked, a tree in which each token depends on the next, and a graph of one arc. It predicts
+    only when `may_go_on` is set, and fails on a sentence with the token `fail`. Sentences end with
+    a period, tokens with a space or a hyphen.
+    """
+
+    def __init__(self):
+        self._dataset_reader = SdpReader()
+        self._tagger = SimpleNamespace(sentence=_tag, sentences=_split_and_tag)
+        self.batches = []
+        self.begun = threading.Semaphore(0)
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def predict_batch_instance(self, instances):
+        sentences = [instance["metadata"].metadata for instance in instances]
+        self.batches.append([" ".join(sentence["tokens"]) for sentence in sentences])
+        self.begun.release()
+        assert self.may_go_on.wait(10)
+        if any("fail" in sentence["tokens"] for sentence in sentences):
+            raise ValueError("a secret of the model")
+        return [_parse(sentence) for sentence in sentences]
+
+
+def _tag(text):
+    tokens = text.replace("-", " ").split()
+    if not tokens:
+        raise ValueError("expected text, found none")
+    return TaggedSentence(tokens, ["X"] * len(tokens), tokens)
+
+
+def _split_and_tag(text):
+    return [_tag(part) for part in text.strip().rstrip(".").split(".")]
+
+
+def _parse(sentence):
+    length = len(sentence["tokens"])
+    heads = [*range(2, length + 1), 0]
+    return {**sentence, "heads": heads, "arcs": [[length, 1, "ARG0"]] if length > 1 else [], "tops": [length]}

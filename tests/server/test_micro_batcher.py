@@ -1,0 +1,142 @@
+import threading
+from concurrent.futures import CancelledError, wait
+
+import pytest
+
+from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError
+
+
+class Model:
+    """Doubles numbers, one batch at a time and each only when it may; a negative number is an error."""
+
+    def __init__(self, free=True):
+        self.batches = []
+        self.begun = threading.Semaphore(0)
+        self.may_go_on = threading.Event()
+        if free:
+            self.may_go_on.set()
+
+    def __call__(self, batch):
+        self.batches.append(batch)
+        self.begun.release()
+        assert self.may_go_on.wait(10)
+        if min(batch) < 0:
+            raise ArithmeticError(f"{min(batch)} is negative")
+        return [2 * number for number in batch]
+
+
+@pytest.fixture
+def start():
+    """Starts batchers, and ends them after the test."""
+    batchers = []
+
+    def start(model, size=lambda number: 1, max_batch_size=4, max_pending=100, **kwargs):
+        batchers.append(MicroBatcher(model, size, max_batch_size, max_pending, **kwargs))
+        return batchers[-1]
+
+    yield start
+    for batcher in batchers:
+        batcher.close()
+
+
+def request(*numbers):
+    return lambda: list(numbers)
+
+
+def test_each_request_gets_the_outputs_of_its_own_sentences(start):
+    model = Model(free=False)
+    batcher = start(model)
+    answers = [batcher.submit(request(*range(10 * n, 10 * n + n))) for n in range(20)]
+    model.may_go_on.set()
+    assert [answer.result(10) for answer in answers] == [[2 * (10 * n + i) for i in range(n)] for n in range(20)]
+
+
+def test_what_arrives_while_the_model_is_busy_goes_into_one_batch(start):
+    model, sizes = Model(free=False), []
+    batcher = start(model, on_batch=sizes.append)
+    first = batcher.submit(request(1))
+    assert model.begun.acquire(timeout=10)
+    others = [batcher.submit(request(n)) for n in (2, 3, 4, 5, 6)]
+    model.may_go_on.set()
+    wait([first, *others], 10)
+    assert model.batches == [[1], [2, 3, 4, 5], [6]]
+    assert sizes == [1, 4, 1]
+
+
+def test_a_batch_is_as_large_as_it_may_be_and_what_is_larger_goes_alone(start):
+    model = Model()
+    batcher = start(model, size=abs, max_batch_size=10)
+    assert batcher.submit(request(3, 7, 1, 50, 9, 2)).result(10) == [6, 14, 2, 100, 18, 4]
+    assert model.batches == [[3, 7], [1], [50], [9], [2]]
+
+
+def test_a_request_that_is_cancelled_is_not_begun(start):
+    model = Model(free=False)
+    batcher = start(model)
+    first = batcher.submit(request(1))
+    assert model.begun.acquire(timeout=10)
+    unwanted, last = batcher.submit(request(2)), batcher.submit(request(3))
+    assert unwanted.cancel()
+    model.may_go_on.set()
+    assert (first.result(10), last.result(10)) == ([2], [6])
+    assert model.batches == [[1], [3]]
+
+
+def test_the_rest_of_a_request_that_is_cancelled_is_dropped(start):
+    model = Model(free=False)
+    batcher = start(model)
+    long = batcher.submit(request(*range(100)))
+    assert model.begun.acquire(timeout=10)
+    last = batcher.submit(request(7))
+    assert long.cancel()
+    model.may_go_on.set()
+    assert last.result(10) == [14]
+    assert model.batches == [[0, 1, 2, 3], [7]]
+    with pytest.raises(CancelledError):
+        long.result(10)
+
+
+def test_too_many_requests_are_refused_until_one_is_answered(start):
+    model = Model(free=False)
+    batcher = start(model, max_pending=2)
+    accepted = [batcher.submit(request(n)) for n in (1, 2)]
+    with pytest.raises(QueueFullError):
+        batcher.submit(request(3))
+    model.may_go_on.set()
+    wait(accepted, 10)
+    assert batcher.submit(request(3)).result(10) == [6]
+
+
+def test_what_a_request_cannot_read_is_its_own_error(start):
+    def broken():
+        raise ValueError("no sentence")
+
+    batcher = start(Model())
+    bad, good = batcher.submit(broken), batcher.submit(request(1))
+    with pytest.raises(ValueError, match="no sentence"):
+        bad.result(10)
+    assert good.result(10) == [2]
+
+
+def test_the_failure_of_one_sentence_is_not_that_of_the_batch(start):
+    model = Model(free=False)
+    batcher = start(model)
+    first = batcher.submit(request(1))
+    assert model.begun.acquire(timeout=10)
+    good, bad, other = (batcher.submit(request(*numbers)) for numbers in ((2,), (3, -1), (4,)))
+    model.may_go_on.set()
+    with pytest.raises(ArithmeticError, match="-1 is negative"):
+        bad.result(10)
+    assert [answer.result(10) for answer in (first, good, other)] == [[2], [4], [8]]
+
+
+def test_closing_finishes_what_was_accepted():
+    model = Model(free=False)
+    batcher = MicroBatcher(model, lambda number: 1, max_batch_size=2, max_pending=100)
+    answers = [batcher.submit(request(n, n)) for n in range(5)]
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    model.may_go_on.set()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert [answer.result(0) for answer in answers] == [[2 * n, 2 * n] for n in range(5)]

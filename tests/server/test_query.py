@@ -1,0 +1,83 @@
+import pytest
+from allennlp.common.checks import ConfigurationError
+
+from spigot_allennlp.server.limits import Limits
+from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures
+from tests.server.echo import EchoPredictor
+
+SENTENCE = {"tokens": ["a", "b"], "tags": ["X", "Y"], "lemmas": ["a", "b"]}
+
+
+@pytest.fixture
+def predictor():
+    return EchoPredictor()
+
+
+def test_answers_are_those_of_the_objects(predictor):
+    query = Query([SENTENCE, {"text": "a b. c. d"}, {"sentence": "e"}], Limits())
+    answers = query.answer(predictor.predict_batch_instance(query.read(predictor)))
+    assert [answer.get("tokens") for answer in answers] == [["a", "b"], None, ["e"]]
+    assert [output["tokens"] for output in answers[1]["sentences"]] == [["a", "b"], ["c"], ["d"]]
+
+
+@pytest.mark.parametrize(
+    "objects, message",
+    [
+        ([], "at least one object"),
+        (["a"], "expected a JSON object, found str"),
+        ([SENTENCE] * 4, "at most 3 sentences, found 4"),
+        ([{"sentence": "a" * 21}], "at most 20 characters of raw text, found 21"),
+        ([{"sentence": "a " * 5}, {"text": "a" * 11}], "at most 20 characters of raw text, found 21"),
+        ([{"tokens": ["a"] * 9}], "at most 8 tokens, found 9"),
+        ([{"text": "a b c d. e f g h i"}], "at most 8 tokens, found 9"),
+        ([{"text": "a bcdefg"}], "at most 5 characters in a word of raw text, found 6"),
+    ],
+)
+def test_too_much_is_refused_before_it_is_read(objects, message):
+    with pytest.raises(QueryError, match=message):
+        Query(objects, Limits(max_sentences=3, max_characters=20, max_characters_per_word=5, max_tokens=8))
+
+
+@pytest.mark.parametrize(
+    "json_dict, message",
+    [
+        ({"text": "a. b. c. d. e. f"}, "at most 5 sentences, found 6"),
+        ({"text": "a-b-c d-e. f-g-h-i"}, "at most 8 tokens, found 9"),
+        ({"sentence": "a b c d e f"}, "at most 5 tokens in a sentence, found 6"),
+        ({"words": ["a"]}, "expected one of 'sentence', 'text' and 'tokens'"),
+    ],
+)
+def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, message):
+    query = Query([json_dict], Limits(max_sentences=5, max_tokens=8, max_tokens_per_sentence=5))
+    with pytest.raises(QueryError, match=message):
+        query.read(predictor)
+
+
+def test_what_is_allowed_is_read(predictor):
+    limits = Limits(max_sentences=3, max_tokens=8, max_tokens_per_sentence=5, max_characters=20)
+    assert len(Query([{"text": "a b c d e. f. g h"}], limits).read(predictor)) == 3
+
+
+def test_without_a_tagger_raw_text_has_an_error_of_its_own(predictor, monkeypatch):
+    def sentence(text):
+        raise ConfigurationError("install a pipeline")
+
+    monkeypatch.setattr(predictor._tagger, "sentence", sentence)
+    with pytest.raises(NoTaggerError, match="install a pipeline"):
+        Query([{"sentence": "a"}], Limits()).read(predictor)
+
+
+def test_pictures_are_of_what_the_answer_has():
+    tree = {"tokens": ["a", "b"], "heads": [2, 0]}
+    graph = {"tokens": ["a", "b"], "arcs": [[2, 1, "ARG0"]], "tops": [2]}
+    drawn = add_pictures({"sentences": [dict(tree), dict(graph), {**tree, **graph}]})["sentences"]
+    assert [set(output["pictures"]) for output in drawn] == [{"tree"}, {"graph"}, {"tree", "graph"}]
+    assert all(svg.startswith("<svg") for output in drawn for svg in output["pictures"].values())
+    assert "ARG0" in drawn[2]["pictures"]["graph"]
+    assert set(add_pictures(dict(tree))["pictures"]) == {"tree"}
+
+
+@pytest.mark.parametrize("name", ["max_pending", "timeout"])
+def test_limits_are_positive(name):
+    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+        Limits(**{name: 0})
