@@ -21,7 +21,7 @@ class InterleavedScheduler(MultiTaskScheduler):
     batch_sampler : `BatchSampler`
         Divides the instances of one dataset into batches.
     fractions : `dict[str, float]`, optional (default = `None`)
-        By dataset, the share of its instances that an epoch uses, above 0 and at most 1. By default all.
+        By dataset, the share of its instances that an epoch uses, above 0 and at most 1; at least one. By default all.
     """
 
     def __init__(self, batch_sampler: BatchSampler, fractions: Optional[dict[str, float]] = None) -> None:
@@ -54,4 +54,4 @@ class InterleavedScheduler(MultiTaskScheduler):
         return sum(self.batch_sampler.get_num_batches(instances) for instances in used)
 
     def _used(self, dataset: str, count: int) -> int:
-        return round(count * self.fractions.get(dataset, 1.0))
+        return min(count, max(1, round(count * self.fractions.get(dataset, 1.0))))

@@ -147,4 +147,6 @@ def _parse_tab_separated(line: str) -> SentimentSentence:
     label, *texts = (cell.strip() for cell in line.split("\t"))
     if len(texts) != 1 or not label or not texts[0]:
         raise ValueError("expected a label, a tab and a sentence")
+    if {label.lower(), texts[0].lower()} == {"label", "sentence"}:
+        raise ValueError("expected a label, a tab and a sentence, found the names of columns")
     return SentimentSentence(label, text=texts[0])

@@ -95,9 +95,9 @@ class Parser(Model):
             for token, i in self.vocab.get_token_to_index_vocabulary(namespace).items()
             if token in source_ids
         ]
-        if source.shape[1:] != target.shape[1:] or not pairs:
-            return source
-        here, there = torch.tensor(pairs).T
+        if source.shape[1:] != target.shape[1:]:
+            return source  # which does not fit, whatever its rows
+        here, there = torch.tensor(pairs, dtype=torch.long).view(-1, 2).T
         matched = target.clone()
         matched[here] = source[there]
         return matched

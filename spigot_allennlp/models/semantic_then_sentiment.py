@@ -167,6 +167,8 @@ class SemanticThenSentiment(Model):
                 if "loss" in output:
                     output["loss"] = self.parser_loss_weight * output["loss"]
             if graph is not None and label is None:
+                if self.training and not self.update_parser:
+                    raise ConfigurationError("graphs without labels have nothing to teach where update_parser is false")
                 return output
             z = self.intermediate(self._prune(scores, mask), mask, **scores.context)
 

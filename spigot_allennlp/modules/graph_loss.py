@@ -95,14 +95,13 @@ class GraphHinge(GraphLoss):
         # What the arcs of the worst graph earn. Shape: (number of its arcs,)
         sentence, predicate, argument, label = labelled_arcs(worst, label_scores.size(-1))
         earned = arc_scores[sentence, predicate, argument] + label_scores[sentence, predicate, argument, label]
-        earned = earned + torch.where(
-            is_right[sentence, predicate, argument], -self.false_negative, self.false_positive
-        )
+        is_right = is_right[sentence, predicate, argument].to(earned)
+        earned = earned - self.false_negative * is_right + self.false_positive * (1 - is_right)
         # A predicate is worth its own score and its arcs, or nothing. Shape: (batch, length)
         best = torch.zeros_like(arc_scores[:, 0]).index_put((sentence, predicate), earned, accumulate=True)
         if predicate_scores is not None:
-            best = (best + predicate_scores).relu() * mask
-            loss = loss - (predicate_scores * (gold >= 0).any(dim=2)).sum(dim=1)
+            best = (best + predicate_scores).relu().where(mask, 0.0)
+            loss = loss - predicate_scores.where((gold >= 0).any(dim=2), 0.0).sum(dim=1)
         return loss + best.sum(dim=1)
 
 
@@ -129,11 +128,11 @@ class SigmoidSoftmax(GraphLoss):
     ) -> torch.Tensor:
         is_arc = gold >= 0
         arc_loss = binary_cross_entropy_with_logits(arc_scores, is_arc.to(arc_scores), reduction="none")
-        loss = (arc_loss * arc_mask(mask).transpose(1, 2)).sum(dim=(1, 2))
+        loss = arc_loss.where(arc_mask(mask).transpose(1, 2), 0.0).sum(dim=(1, 2))
         if predicate_scores is not None:
             is_predicate = is_arc.any(dim=2).to(predicate_scores)
             predicate_loss = binary_cross_entropy_with_logits(predicate_scores, is_predicate, reduction="none")
-            loss = loss + (predicate_loss * mask).sum(dim=1)
+            loss = loss + predicate_loss.where(mask, 0.0).sum(dim=1)
 
         sentence, predicate, argument, label = labelled_arcs(gold, label_scores.size(-1))
         label_loss = cross_entropy(label_scores[sentence, predicate, argument], label, reduction="none")

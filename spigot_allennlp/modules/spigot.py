@@ -51,7 +51,9 @@ class Spigot(SurrogateArgmax):
         self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
     ) -> torch.Tensor:
         project = getattr(self.structure, POLYTOPES[self.polytope])
-        return z - project(z - step, mask, **context)
+        # What -inf forbids is not to be the target either.
+        point = (z - step).masked_fill(scores == -torch.inf, -torch.inf)
+        return z - project(point, mask, **context)
 
 
 @StructuredArgmax.register("spigot_ce")

@@ -95,6 +95,10 @@ class SurrogateArgmax(StructuredArgmax):
     A `StructuredArgmax` whose gradient is no derivative. Subclasses say by [`pull_back`](#pull_back) what it is, and by
     [`decode`](#decode) what goes forward, if that is not the best structure.
 
+    The rules are not linear in `dL/dz`: they need the gradient of the loss itself. One that a gradient scaler has
+    multiplied (`use_amp` with float16) is clipped or projected as if it were large, so train with bfloat16, where no
+    scaler is needed. A sentence whose `dL/dz` is not finite gets NaN.
+
     # Parameters
 
     structure : `Structure`
@@ -121,8 +125,11 @@ class SurrogateArgmax(StructuredArgmax):
             dtype = torch.promote_types(d_z.dtype, torch.float32)
             parts = self.structure.parts(scores, mask, **context) & (scores > -torch.inf)
             gradient = d_z.to(dtype).where(parts, 0.0)
-            step = step_size * clip_norm(gradient, self.max_gradient_norm)
-            return self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context).to(d_z.dtype)
+            # A gradient that is not finite is not to stop here: whoever scales losses skips the step and goes on.
+            broken = ~gradient.isfinite().flatten(1).all(dim=1).view(-1, *[1] * (gradient.dim() - 1))
+            step = step_size * clip_norm(gradient.masked_fill(broken, 0.0), self.max_gradient_norm)
+            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context)
+            return d_scores.masked_fill(broken, torch.nan).to(d_z.dtype)
 
         return Surrogate.apply(scores, decode, pull_back)
 

@@ -57,7 +57,7 @@ class TreeHinge(TreeLoss):
         cost = self.wrong_arc * (1 - gold) - self.missed_arc * gold
         constant = self.missed_arc * gold.sum(dim=(1, 2))
         worst = structure.argmax(scores.detach() + cost, mask)
-        return (worst * (scores + cost) - gold * scores).sum(dim=(1, 2)) + constant
+        return _inner_product(worst, scores + cost) - _inner_product(gold, scores) + constant
 
 
 @TreeLoss.register("tree_crf")
@@ -67,7 +67,7 @@ class TreeCrf(TreeLoss):
     def forward(
         self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
     ) -> torch.Tensor:
-        return structure.log_partition(scores, mask) - (gold * scores).sum(dim=(1, 2))
+        return structure.log_partition(scores, mask) - _inner_product(gold, scores)
 
 
 @TreeLoss.register("head_selection")
@@ -81,3 +81,8 @@ class HeadSelection(TreeCrf):
         self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
     ) -> torch.Tensor:
         return super().forward(scores, gold, mask, SingleHead())
+
+
+def _inner_product(tree: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """`tree . scores` of each sentence, `(batch,)`, whatever stands in cells without an arc: 0 times -inf is NaN."""
+    return scores.where(tree > 0, 0.0).sum(dim=(1, 2))

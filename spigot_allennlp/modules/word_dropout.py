@@ -46,6 +46,14 @@ class WordDropout(TokenEmbedder):
     def get_output_dim(self) -> int:
         return self.embedder.get_output_dim()
 
+    def train(self, mode: bool = True) -> "WordDropout":
+        if mode and self.alpha > 0 and not self.counts.any():
+            raise ConfigurationError(
+                "spigot_word_dropout needs the frequencies of words, which a vocabulary that is read from files lacks: "
+                "use one of type 'from_instances' or 'extend', or alpha 0"
+            )
+        return super().train(mode)
+
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """`tokens`, `(batch, length)` ids; returns `(batch, length, output_dim)`."""
         if self.training and self.alpha > 0:

@@ -4,6 +4,7 @@ import torch
 
 from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE
 
+# Sums count scores below this as -inf.
 FORBIDDEN = -1e30
 
 
@@ -45,6 +46,8 @@ def check_arc_shapes(scores: torch.Tensor, mask: torch.Tensor) -> None:
         raise ValueError(
             f"scores must be floating, (batch, length, length), but are {scores.dtype}, {tuple(scores.shape)}"
         )
+    if not scores.size(1):
+        raise ValueError("sentences have no position 0, which is ROOT")
     if mask.shape != scores.shape[:2] or mask.dtype != torch.bool:
         raise ValueError(f"mask must be bool, {tuple(scores.shape[:2])}, but is {mask.dtype}, {tuple(mask.shape)}")
 
@@ -54,7 +57,7 @@ def not_a_score(sentence: int) -> ValueError:
 
 
 def no_structure(sentence: int) -> ValueError:
-    return ValueError(f"sentence {sentence} has no legal structure: too many of its scores are -inf")
+    return ValueError(f"sentence {sentence} has no legal structure: too many of its scores are -inf, or below -1e30")
 
 
 def raise_for_status(status: int, sentence: int) -> None:

@@ -124,7 +124,7 @@ def sum_by_autograd(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A `Summation` by a function of torch operations that returns `log Z` and the marginals, on any device."""
     if direction is None:
-        return function(scores, mask, single_root)
+        return function(scores.detach(), mask, single_root)
     with torch.enable_grad():
         scores = scores.detach().requires_grad_()
         log_z, marginals = function(scores, mask, single_root)

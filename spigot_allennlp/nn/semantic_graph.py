@@ -72,7 +72,7 @@ def graph_labels(
     """
     scores = scores.detach()
     # What each arc adds, where it is on. Shape: (batch, length, length)
-    worth = _checked_best_scores(scores, mask, predicate_scores).clamp(min=0).double()
+    worth = _checked_best_scores(scores, mask, predicate_scores, deterministic_labels).clamp(min=0).double()
     # Shape: (batch, length)
     switched_on = _worth_having(worth, predicate_scores)
     arcs = (worth > 0) & switched_on.unsqueeze(2)
@@ -157,7 +157,7 @@ def project_onto_graphs(
 
     `ValueError` where the point is NaN or +inf in a cell in use, naming the sentence by its index in the batch.
     """
-    _checked_best_scores(point.detach(), mask)
+    _checked_best_scores(point.detach(), mask, deterministic_labels=deterministic_labels)
     projection = project_onto_label_simplices(point, mask)
     if deterministic_labels is not None:
         # Shape: (batch, length)
@@ -190,8 +190,9 @@ def project_arcs_then_labels(point: torch.Tensor, mask: torch.Tensor) -> torch.T
 
     `point` is `(batch, length, length, labels)`, `mask` is `(batch, length)` bool; the result is like `point`.
     """
-    weight = point.sum(3).clamp(0, 1).masked_fill(~possible_arcs(mask), 0)
-    on = weight > 0
+    # A label that -inf forbids has no weight; NaN stays NaN. Shape: (batch, length, length)
+    weight = point.masked_fill(point == -torch.inf, 0).sum(3).clamp(0, 1).masked_fill(~possible_arcs(mask), 0)
+    on = ~(weight <= 0)
     # The simplex of size w is w times the simplex.
     size = weight[on].unsqueeze(1)
     projection = torch.zeros_like(point)
@@ -217,13 +218,25 @@ def _log_linear_parts(
 
 
 def _checked_best_scores(
-    scores: torch.Tensor, mask: torch.Tensor, predicate_scores: torch.Tensor | None = None
+    scores: torch.Tensor,
+    mask: torch.Tensor,
+    predicate_scores: torch.Tensor | None = None,
+    deterministic_labels: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The score of every pair's best label, -inf where no arc may be, once wrong shapes, NaN and +inf are ruled out."""
     if scores.dim() != 4 or scores.shape[:3] != (*mask.shape, mask.size(1)) or mask.dtype != torch.bool:
         raise ValueError(
             "scores and mask should be (batch, length, length, labels) and bool, (batch, length), but are "
             f"{tuple(scores.shape)} and {mask.dtype}, {tuple(mask.shape)}"
+        )
+    if not mask.size(1):
+        raise ValueError("sentences have no position 0, which is ROOT")
+    if deterministic_labels is not None and (
+        deterministic_labels.shape != scores.shape[3:] or deterministic_labels.dtype != torch.bool
+    ):
+        raise ValueError(
+            f"deterministic_labels should be bool, {tuple(scores.shape[3:])}, but are {deterministic_labels.dtype}, "
+            f"{tuple(deterministic_labels.shape)}"
         )
     if predicate_scores is not None and predicate_scores.shape != mask.shape:
         raise ValueError(f"predicate_scores should be {tuple(mask.shape)}, but are {tuple(predicate_scores.shape)}")

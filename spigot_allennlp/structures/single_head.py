@@ -30,6 +30,7 @@ class SingleHead(Structure):
         return (choices.softmax(dim=2) * has_choice.unsqueeze(2)).to(scores.dtype)
 
     def project(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        _choices(point.detach(), mask)
         return self.project_local(point, mask)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,8 @@ class Structure(Registrable):
     def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         """
         The nearest point of a cheap relaxation, a polytope that contains `Z` and has the same 0/1 points or more.
-        Where there is none, that is the hull itself.
+        Where there is none, that is the hull itself. Unlike the other methods it need not check its input: of NaN it
+        may make NaN.
         """
         return self.project(point, mask, **context)
 

@@ -74,6 +74,13 @@ def test_a_fraction_is_another_part_each_epoch():
     assert epochs[0] != epochs[1]
 
 
+def test_of_a_small_dataset_at_least_one_is_used():
+    random.seed(0)
+    scheduler = InterleavedScheduler(BucketBatchSampler(8), fractions={"a": 0.2})
+    assert len(scheduler.batch_instances({"a": DATASETS["trees"][:2]})) == scheduler.count_batches({"a": 2}) == 1
+    assert scheduler.batch_instances({"a": []}) == []
+
+
 def test_a_number_of_batches_that_depends_on_the_instances_is_not_known_beforehand():
     scheduler = InterleavedScheduler(MaxTokensBatchSampler(60, padding_noise=0.0))
     with pytest.raises(TypeError, match="depends on their instances"):

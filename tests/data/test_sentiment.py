@@ -70,6 +70,7 @@ def test_tab_separated(read):
         ("1\tgood\n\n1\n", r"line 3: expected a label, a tab and a sentence"),
         ("1\tgood\t2\n", r"line 1: expected a label, a tab and a sentence"),
         ("1\tgood\n\tbad\n", r"line 2: expected a label, a tab and a sentence"),
+        ("sentence\tlabel\ngood\t1\n", r"line 1: .*found the names of columns"),
         ("1\tgood\n1\t \n", r"line 2: expected a label, a tab and a sentence"),
     ],
 )

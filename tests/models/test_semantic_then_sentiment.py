@@ -175,6 +175,9 @@ class TestSemanticThenSentiment(ModelTestCase):
         assert self.model.encoder.training and not self.model.semantic_parser.encoder.training
         gradients = self.gradients(self.labelled)
         assert gradients and not any(name.startswith("semantic_parser") for name in gradients)
+        with pytest.raises(ConfigurationError, match="nothing to teach where update_parser is false"):
+            self.model(**self.graphed)
+        assert "loss" in self.model.eval()(**self.graphed)
 
     def test_without_a_parser(self):
         params = Params.from_file(str(CONFIG))["model"]

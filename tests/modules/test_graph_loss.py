@@ -118,3 +118,32 @@ def test_a_graph_without_arcs_has_a_finite_loss(loss):
     mask = torch.ones(1, 3, dtype=torch.bool)
     value = loss(torch.zeros(1, 3, 3), torch.zeros(1, 3, 3, LABELS), gold, mask, SemanticGraph())
     assert 0 < float(value) < 10
+
+
+@pytest.mark.parametrize("loss", [GraphHinge(), SigmoidSoftmax()])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_dtypes(loss, dtype):
+    torch.manual_seed(0)
+    gold = torch.full((1, LENGTH, LENGTH), -1)
+    gold[0, 0, 1], gold[0, 1, 2] = 0, 1
+    inputs = [torch.randn(1, LENGTH, LENGTH), torch.randn(1, LENGTH, LENGTH, LABELS), torch.randn(1, LENGTH)]
+    mask, structure = torch.ones(1, LENGTH, dtype=torch.bool), SemanticGraph()
+    expected = loss(inputs[0], inputs[1], gold, mask, structure, inputs[2])
+    arcs, labels, predicates = (part.to(dtype).requires_grad_() for part in inputs)
+    value = loss(arcs, labels, gold, mask, structure, predicates)
+    value.sum().backward()
+    torch.testing.assert_close(value.float(), expected, rtol=0.05, atol=0.05)
+    assert arcs.grad.dtype == dtype and arcs.grad.any()
+
+
+@pytest.mark.parametrize("loss", [GraphHinge(), SigmoidSoftmax()])
+def test_nan_where_no_arc_may_be_spoils_nothing(loss):
+    torch.manual_seed(0)
+    mask, structure = torch.tensor([[True, True, True, False]]), SemanticGraph()
+    gold = torch.full((1, 4, 4), -1)
+    gold[0, 1, 2] = 1
+    arcs, labels, predicates = torch.randn(1, 4, 4), torch.randn(1, 4, 4, LABELS), torch.randn(1, 4)
+    expected = loss(arcs, labels, gold, mask, structure, predicates)
+    arcs[0].diagonal().fill_(torch.nan)
+    arcs[:, 3] = labels[:, :, 0] = predicates[:, 3] = torch.nan
+    torch.testing.assert_close(loss(arcs, labels, gold, mask, structure, predicates), expected)

@@ -266,6 +266,33 @@ def test_gradients_are_clipped_by_sentence(name: str) -> None:
     torch.testing.assert_close(d_scores[2], (d_z * PARTS)[2])
 
 
+@pytest.mark.parametrize("polytope", ["local", "exact"])
+@pytest.mark.parametrize("name", ["spigot", "spigot_ce"])
+@every_structure
+def test_what_is_forbidden_is_no_target(name: str, polytope: str, structure: Structure) -> None:
+    """Whatever the second stage wants, a token that loses its head gets another one that it may have."""
+    scores, d_z = random(), random(1) * 3
+    scores[0, 1, 2] = scores[0, 4, 3] = scores[2, 1, 3] = -torch.inf
+    d_z[0, 1, 2] = d_z[0, 4, 3] = d_z[2, 1, 3] = -10
+    _, d_scores = pull(build(name, structure, polytope=polytope, max_gradient_norm=None), scores, d_z)
+    assert d_scores.any() and d_scores[scores == -torch.inf].abs().max() < 1e-100  # marginals are never quite 0
+    torch.testing.assert_close(d_scores.sum(dim=2), torch.zeros(3, 6, dtype=torch.double), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["spigot", "straight_through", "spigot_ce", "spigot_eg", "imle"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_gradient_that_is_not_finite_stays_in_its_sentence(name: str, value: float) -> None:
+    d_z = random(1)
+    layer = build(name, NonprojectiveTree())
+    _, expected = pull(layer, random(), d_z)
+    d_z[0, 1, 2] = value
+    _, d_scores = pull(layer, random(), d_z)
+    assert d_scores[0].isnan().all()
+    if name != "imle":  # whose noise runs through the batch
+        torch.testing.assert_close(d_scores[1:], expected[1:])
+    assert d_scores[1:].isfinite().all()
+
+
 def test_two_layers_do_not_interact() -> None:
     layers = Spigot(NonprojectiveTree(single_root=True)), Spigot(ProjectiveTree(), step_size=0.1)
     alone = [pull(layer, random(), random(1))[1] for layer in layers]

@@ -92,3 +92,22 @@ def test_padding_has_neither_loss_nor_gradient(name):
     assert scores.grad.any()
     for unused in (scores.grad[1, 3], scores.grad[1, :, 3], scores.grad[:, 0], scores.grad.diagonal(dim1=1, dim2=2)):
         assert not unused.any()
+
+
+@pytest.mark.parametrize("name", TreeLoss.list_available())
+def test_what_is_forbidden_or_no_arc_spoils_nothing(name):
+    torch.manual_seed(0)
+    loss, structure = TreeLoss.by_name(name)(), NonprojectiveTree(single_root=True)
+    scores, mask = torch.randn(1, 4, 4), torch.tensor([[True] * 4])
+    gold = torch.zeros(1, 4, 4)
+    gold[:, 1, 0] = gold[:, 2, 1] = gold[:, 3, 2] = 1
+    scores[0, 1, 2] = -1e6  # as good as forbidden
+    expected = loss(scores, gold, mask, structure)
+    scores[0, 1, 2] = -torch.inf
+    scores[0].diagonal().fill_(torch.nan)
+    scores[0, 0] = torch.nan
+    scores.requires_grad_()
+    values = loss(scores, gold, mask, structure)
+    torch.testing.assert_close(values, expected)
+    values.sum().backward()
+    assert scores.grad.isfinite().all()

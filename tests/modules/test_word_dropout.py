@@ -57,6 +57,16 @@ def test_counts_survive_saving_with_a_vocabulary_that_has_none(vocab, tmp_path):
     assert torch.equal(loaded.counts, embedder.counts)
 
 
+def test_training_without_frequencies_is_refused(vocab, tmp_path):
+    vocab.save_to_files(tmp_path / "vocabulary")
+    read = Vocabulary.from_files(tmp_path / "vocabulary")
+    build(read).eval()
+    build(read, alpha=0).train()
+    build(vocab).train()
+    with pytest.raises(ConfigurationError, match="needs the frequencies of words"):
+        torch.nn.Sequential(build(read)).train()
+
+
 def test_bad_settings_are_refused(vocab):
     with pytest.raises(ConfigurationError, match="alpha"):
         build(vocab, alpha=-1)

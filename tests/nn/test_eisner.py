@@ -98,3 +98,19 @@ def test_on_a_gpu(single_root: bool) -> None:
         result = function(scores.cuda(), mask.cuda(), single_root)
         assert result.is_cuda
         torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)
+
+
+@either_root
+@pytest.mark.parametrize("scale", [100, 1e4])
+def test_sums_over_few_legal_trees_of_extreme_scores(single_root: bool, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = scale * torch.randn(40, 13, 13, generator=generator, dtype=torch.float64)
+    forbidden = torch.rand(scores.shape, generator=generator) < 0.8
+    forbidden.diagonal(offset=-1, dim1=1, dim2=2).fill_(False)  # each token may follow the one before it
+    scores[forbidden] = -torch.inf
+    marginals = projective_marginals(scores, full_mask(scores), single_root)
+    torch.testing.assert_close(marginals.sum(2)[:, 1:], torch.ones(40, 12, dtype=torch.float64))
+    log_z = projective_log_partition(scores, full_mask(scores), single_root)
+    trees = maximum_projective_tree(scores, full_mask(scores), single_root)
+    best = (trees * scores.masked_fill(forbidden, 0)).sum((1, 2))
+    assert (log_z >= best - 1e-9 * best.abs()).all() and (log_z <= best.abs() * 1e-9 + best + 13 * math.log(13)).all()

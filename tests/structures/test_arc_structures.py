@@ -265,3 +265,9 @@ def test_parts_are_the_cells_that_some_structure_uses(name: str) -> None:
     parts = STRUCTURES[name].parts(random_scores(2, 4), mask)
     assert torch.equal(parts, legal_arcs(mask))
     assert torch.equal(parts[0], enumerated(name, 4).any(0))
+
+
+@pytest.mark.parametrize("structure", [SingleHead(), NonprojectiveTree(), ProjectiveTree()])
+def test_a_sentence_without_root_is_refused(structure):
+    with pytest.raises(ValueError, match="no position 0"):
+        structure.argmax(torch.zeros(2, 0, 0), torch.zeros(2, 0, dtype=torch.bool))

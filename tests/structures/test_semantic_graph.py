@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from spigot_allennlp.structures import SemanticGraph
@@ -56,3 +57,27 @@ def test_released_projection_keeps_the_clipped_weight_of_an_arc():
     nearest = SemanticGraph().project_local(point, mask)[0, 0, 1]
     torch.testing.assert_close(released, torch.tensor([0.6, 0, 0]))
     torch.testing.assert_close(nearest, torch.tensor([0.8, 0.2, 0]))
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([True]), torch.tensor([1, 0, 1]), torch.tensor([[True] * 3])], ids=["1", "int", "2-d"]
+)
+def test_deterministic_labels_of_another_form_are_refused(labels):
+    scores, mask = torch.zeros(1, 3, 3, 3), torch.ones(1, 3, dtype=torch.bool)
+    for method in ("argmax", "project"):
+        with pytest.raises(ValueError, match=r"deterministic_labels should be bool, \(3,\)"):
+            getattr(SemanticGraph(), method)(scores, mask, deterministic_labels=labels)
+
+
+def test_the_released_projection_with_a_forbidden_label():
+    point = torch.zeros(1, 2, 2, 3)
+    point[0, 0, 1] = torch.tensor([0.6, -torch.inf, 0.1])
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    torch.testing.assert_close(SemanticGraph().project_released(point, mask)[0, 0, 1], torch.tensor([0.6, 0, 0.1]))
+    point[0, 0, 1, 2] = torch.nan
+    assert SemanticGraph().project_released(point, mask)[0, 0, 1].isnan().any()
+
+
+def test_a_sentence_without_root_is_refused():
+    with pytest.raises(ValueError, match="no position 0"):
+        SemanticGraph().argmax(torch.zeros(2, 0, 0, 3), torch.zeros(2, 0, dtype=torch.bool))

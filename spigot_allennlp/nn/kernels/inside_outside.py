@@ -201,8 +201,11 @@ def _normal(value, exponent):
 
 @njit(nogil=True, cache=True)
 def _power_of_two(exponent):
-    """`2.0 ** exponent` by way of its binary representation, for exponents up to 1023; 0 for those below -1022."""
-    return np.int64(max(exponent + 1023, 0) << 52).view(np.float64)
+    """
+    `2.0 ** exponent` by way of its binary representation; 0 for exponents below -1022, and no more than `2.0 ** 1023`:
+    a larger one comes only of a sum that is 0, by which the power is multiplied.
+    """
+    return np.int64(max(min(exponent, 1023) + 1023, 0) << 52).view(np.float64)
 
 
 @njit(nogil=True, cache=True)
