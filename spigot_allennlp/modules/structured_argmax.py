@@ -96,8 +96,7 @@ class SurrogateArgmax(StructuredArgmax):
     [`decode`](#decode) what goes forward, if that is not the best structure.
 
     The rules are not linear in `dL/dz`: they need the gradient of the loss itself. One that a gradient scaler has
-    multiplied (`use_amp` with float16) is clipped or projected as if it were large, so train with bfloat16, where no
-    scaler is needed. A sentence whose `dL/dz` is not finite gets NaN.
+    multiplied (the framework's `use_amp`) is clipped or projected as if it were large. A sentence whose `dL/dz` is not finite gets NaN.
 
     # Parameters
 
