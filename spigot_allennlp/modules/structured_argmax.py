@@ -96,7 +96,8 @@ class SurrogateArgmax(StructuredArgmax):
     [`decode`](#decode) what goes forward, if that is not the best structure.
 
     The rules are not linear in `dL/dz`: they need the gradient of the loss itself. One that a gradient scaler has
-    multiplied (the framework's `use_amp`) is clipped or projected as if it were large. A sentence whose `dL/dz` is not finite gets NaN.
+    multiplied (the framework's `use_amp`) is clipped or projected as if it were large. A sentence whose `dL/dz` is not
+    finite gets NaN.
 
     # Parameters
 
