@@ -33,11 +33,7 @@ class Parser(Model):
         **kwargs,
     ) -> None:
         super().__init__(vocab, **kwargs)
-        if text_field_embedder.get_output_dim() != encoder.get_input_dim():
-            raise ConfigurationError(
-                f"the embedder gives {text_field_embedder.get_output_dim()} dimensions to an encoder whose "
-                f"input_size is {encoder.get_input_dim()}"
-            )
+        check_widths(text_field_embedder, encoder)
         self.text_field_embedder = text_field_embedder
         self.encoder = encoder
         self.dropout = torch.nn.Dropout(dropout)
@@ -101,3 +97,12 @@ class Parser(Model):
         matched = target.clone()
         matched[here] = source[there]
         return matched
+
+
+def check_widths(embedder: TextFieldEmbedder, encoder: Seq2SeqEncoder) -> None:
+    """Raises a `ConfigurationError` unless the encoder takes what the embedder gives."""
+    if embedder.get_output_dim() != encoder.get_input_dim():
+        raise ConfigurationError(
+            f"the embedder gives {embedder.get_output_dim()} dimensions to an encoder whose input_size is "
+            f"{encoder.get_input_dim()}"
+        )

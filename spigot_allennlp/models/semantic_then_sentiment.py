@@ -12,6 +12,7 @@ from allennlp.nn.util import get_text_field_mask
 from allennlp.training.metrics import CategoricalAccuracy
 from torch.nn.functional import cross_entropy
 
+from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import GraphScores, SemanticParser
 from spigot_allennlp.modules import GraphFeatures, StructuredArgmax
 from spigot_allennlp.structures import SemanticGraph
@@ -92,11 +93,7 @@ class SemanticThenSentiment(Model):
             raise ConfigurationError("semantic_parser must not read trees: there are none here")
         if intermediate is not None and not isinstance(intermediate.structure, SemanticGraph):
             raise ConfigurationError("the structure of intermediate must be a semantic_graph")
-        if text_field_embedder.get_output_dim() != encoder.get_input_dim():
-            raise ConfigurationError(
-                f"the embedder gives {text_field_embedder.get_output_dim()} dimensions to an encoder whose "
-                f"input_size is {encoder.get_input_dim()}"
-            )
+        check_widths(text_field_embedder, encoder)
         num_classes = vocab.get_vocab_size("labels")
         if not num_classes:
             raise ConfigurationError("the vocabulary has no labels: were there sentiment labels in the training data?")
