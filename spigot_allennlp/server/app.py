@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -86,9 +87,13 @@ def create_app(predictor: SentencePredictor, limits: Limits = Limits()) -> FastA
         )
         try:
             await _warm_up(app.state.batcher, predictor, limits)
+            # What is there now stays. To look through it for garbage would stop everything for a third of a second.
+            gc.collect()
+            gc.freeze()
             yield
         finally:
             await run_in_threadpool(app.state.batcher.close)
+            gc.unfreeze()
 
     app = FastAPIOffline(
         title="spigot_allennlp",
