@@ -69,8 +69,8 @@ class MlpPairScorer(PairScorer):
 
     def _score(self, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         # Shape: (batch, length, length, hidden_dim)
-        hidden = torch.tanh(self.row_layer(rows).unsqueeze(2) + self.column_layer(columns).unsqueeze(1))
-        hidden = torch.tanh(self.pair_layer(self.dropout(hidden)))
+        hidden = torch.tanh_(self.row_layer(rows).unsqueeze(2) + self.column_layer(columns).unsqueeze(1))
+        hidden = torch.tanh_(self.pair_layer(self.dropout(hidden)))
         return linear(self.dropout(hidden), self.weight)
 
 
