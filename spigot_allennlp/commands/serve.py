@@ -85,7 +85,7 @@ def serve(
         from spigot_allennlp.server.access_log import write_access_log
         from spigot_allennlp.server.app import create_app
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f'{error}: run `pip install "spigot_allennlp[serve]"`') from error
+        raise ConfigurationError(f"{error}: install the extra `serve` of this package") from error
     check_for_gpu(cuda_device)
     torch.set_num_threads(num_threads)
     archive = load_archive(archive_path, cuda_device=cuda_device, overrides=overrides)

@@ -1,5 +1,5 @@
 // `spigot.jsonnet` at the size of an example, without word vectors and with a parser that learns along:
-// `allennlp train training_configs/semantic_then_sentiment/demo.jsonnet -s output/sentiment`
+// `allennlp train training_configs/semantic_then_sentiment/demo.jsonnet -s output/sentiment_demo`
 (import 'spigot.jsonnet') + {
   glove:: null,
   parser_archive:: null,
