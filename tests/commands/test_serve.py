@@ -58,7 +58,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", find_no_uvicorn)
     with pytest.raises(
-        ConfigurationError, match="No module named .uvicorn.: install the extra `serve` of this package"
+        ConfigurationError, match=r"No module named .uvicorn.: install the extra `serve` of this package"
     ):
         serve("model.tar.gz")
 
