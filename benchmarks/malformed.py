@@ -1,6 +1,7 @@
-"""Request bodies that a server must refuse, each for a reason of its own."""
+"""Request bodies that a server must refuse, each for a reason of its own, and some that are there to keep it busy."""
 
 import json
+import random
 from typing import Any, NamedTuple
 
 GOOD = {"tokens": ["Anna", "sings"], "tags": ["NNP", "VBZ"], "lemmas": ["Anna", "sing"]}
@@ -130,4 +131,21 @@ TOO_MUCH = [
     ),
     Malformed("/predict_batch", _json([GOOD] * 101)),
     Malformed("/predict_batch", _json([{"tokens": ["a"] * 150}] * 20)),
+]
+
+
+def _text(signs: list[str], word_length: int, num_characters: int) -> str:
+    chance = random.Random(0)
+    words = [
+        "".join(chance.choices(signs, k=word_length))[:word_length] for _ in range(num_characters // (word_length + 1))
+    ]
+    return " ".join(words)
+
+
+# Raw texts on which spaCy is slow; some have fewer tokens than are allowed, others have many times as many.
+HOSTILE = [
+    _json({"text": _text(signs, word_length, num_characters)})
+    for signs in (list("€$%+="), list(".,;:!?()[]{}'\""), [":)", "'s", "...", "<3"], list("a'€"), ["\U0001f642"])
+    for word_length in (4, 30, 200)
+    for num_characters in (1_200, 10_000)
 ]

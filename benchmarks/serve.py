@@ -5,8 +5,9 @@
 
 Both servers serve the same model on this machine, and take turns. Clients send tagged sentences one after the other,
 each as soon as its last answer is there; each answer is compared with what the model says to that sentence alone.
-Meanwhile a process of its own asks for the server's health, fifty times a second. `--peer` names a folder with
-allennlp-server (`uv pip install --target peers --no-deps allennlp-server flask flask-cors gevent`, and what these
+Meanwhile a process of its own asks for the server's health, fifty times a second. Last, eight clients send ours raw
+text that is meant to keep it busy; an answer may then be an error that says what is expected. `--peer` names a folder
+with allennlp-server (`uv pip install --target peers --no-deps allennlp-server flask flask-cors gevent`, and what these
 need). Times are in milliseconds.
 """
 
@@ -28,7 +29,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks.malformed import MALFORMED, TOO_MUCH
+from benchmarks.malformed import HOSTILE, MALFORMED, TOO_MUCH
 
 HOST = "127.0.0.1"
 COMPARED = ("tokens", "heads", "arcs", "tops", "label")
@@ -44,7 +45,7 @@ class Server(NamedTuple):
 
 class Case(NamedTuple):
     body: bytes
-    expected: dict[str, Any]
+    expected: dict[str, Any] | None  # `None` for any answer or 4xx
 
 
 @dataclass
@@ -89,9 +90,9 @@ async def client(server: Server, cases: Iterator[Case], deadline: float, result:
             reader, writer = await asyncio.open_connection(HOST, server.port)
             continue
         result.times.append(time.perf_counter() - start)
-        if status != 200:
+        if status >= 500 or (status != 200 and case.expected is not None):
             result.lost += 1
-        elif compared(json.loads(answer)) != case.expected:
+        elif case.expected is not None and compared(json.loads(answer)) != case.expected:
             result.wrong += 1
     writer.close()
 
@@ -221,6 +222,8 @@ def main() -> None:
             for server in servers:
                 cells = measure(server, itertools.cycle(cases), num_clients, arguments.seconds)
                 print(row(server.name, str(num_clients), cells), flush=True)
+        cells = measure(servers[0], itertools.cycle(Case(body, None) for body in HOSTILE), 8, arguments.seconds)
+        print(row("  hostile text", "8", cells), flush=True)
         for server in servers:
             print(f"{server.name}: malformed bodies answered 4xx: {refused(server)}")
 

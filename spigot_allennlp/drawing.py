@@ -179,6 +179,12 @@ def _render(tokens: list[str], marks: list[str], arcs: list[Arc]) -> ElementTree
     svg = displacy.render(sentence, style="dep", manual=True, jupyter=False, options=options)
     picture = ElementTree.fromstring(svg)
     picture.set("style", "font-family: sans-serif")
+    for element in picture.iter():
+        # As attributes of their own, which a page may show whose policy forbids styles in its markup.
+        for declaration in element.attrib.pop("style", "").split(";"):
+            name, _, value = declaration.partition(":")
+            if value:
+                element.set(name.strip(), value.strip())
     picture.set("role", "img")
     title = ElementTree.Element(f"{{{_SVG}}}title")
     title.text = " ".join(tokens)
@@ -201,7 +207,7 @@ def _add_legend(picture: ElementTree.Element, y: float) -> float:
         entry = ElementTree.SubElement(picture, f"{{{_SVG}}}g", {"class": "legend", "color": kind.color})
         path = {"d": f"M{x:g},{y + 15:g} h40", "stroke": "currentColor", "stroke-width": "2px"}
         ElementTree.SubElement(entry, f"{{{_SVG}}}path", {**path, "stroke-dasharray": kind.dashes})
-        place = {"x": f"{x + 50:g}", "y": f"{y + 20:g}", "fill": "currentColor", "style": "font-size: 0.8em"}
+        place = {"x": f"{x + 50:g}", "y": f"{y + 20:g}", "fill": "currentColor", "font-size": "0.8em"}
         text = ElementTree.SubElement(entry, f"{{{_SVG}}}text", place)
         text.text = f"{kind.prefix} {kind.meaning}".strip()
         x += 70 + 9 * len(text.text)

@@ -122,7 +122,14 @@ def test_no_colour_but_those_of_differences_is_fixed():
     picture = ElementTree.fromstring(draw_graph(TOKENS, ARCS, tops=[2]))
     for element in picture.iter():
         assert {element.get(key) for key in ("fill", "stroke", "color")} <= {None, "none", "currentColor"}
-        assert "color" not in element.get("style", "") and "background" not in element.get("style", "")
+        assert "background" not in element.attrib
+
+
+def test_there_are_no_styles_that_a_pages_policy_could_forbid():
+    picture = ElementTree.fromstring(draw_graph(TOKENS, ARCS, tops=[2], gold=[], gold_tops=[]))
+    assert all("style" not in element.attrib for element in picture.iter())
+    assert {element.get("font-size") for element in picture.iter()} >= {"0.8em"}
+    assert picture.get("font-family") == "sans-serif"
 
 
 def test_pictures_have_a_title_and_a_size():

@@ -37,7 +37,8 @@ class Serve(Subcommand):
         subparser.add_argument("--cuda-device", type=int, default=-1, help="id of a GPU, -1 for the CPU")
         subparser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
         subparser.add_argument("--port", type=int, default=8000, help="port to listen on")
-        subparser.add_argument("--num-threads", type=int, default=1, help="threads that PyTorch may use")
+        subparser.add_argument("--num-workers", type=int, default=2, help="batches that are predicted at once")
+        subparser.add_argument("--num-threads", type=int, default=1, help="threads that PyTorch may use for each")
         for limit in fields(Limits):
             option = "--" + limit.name.replace("_", "-")
             subparser.add_argument(option, type=limit.type, default=limit.default, help=limit.metadata["help"])
@@ -53,6 +54,7 @@ def serve(
     cuda_device: int = -1,
     host: str = "127.0.0.1",
     port: int = 8000,
+    num_workers: int = 2,
     num_threads: int = 1,
     limits: Limits = Limits(),
 ) -> None:
@@ -71,8 +73,10 @@ def serve(
     cuda_device : `int`, optional (default = `-1`)
     host : `str`, optional (default = `"127.0.0.1"`)
     port : `int`, optional (default = `8000`)
+    num_workers : `int`, optional (default = `2`)
+        Batches that are predicted at once, each in a thread of its own.
     num_threads : `int`, optional (default = `1`)
-        Of PyTorch. More than one can be far slower where anything else runs on the machine.
+        Of PyTorch, for each of them. More than one can be far slower where anything else runs on the machine.
     limits : `Limits`, optional
 
     # Raises
@@ -97,7 +101,7 @@ def serve(
     # sends the signal again to whatever was set before, when there is nothing left to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     uvicorn.run(
-        create_app(predictor, limits),
+        create_app(predictor, limits, num_workers),
         host=host,
         port=port,
         log_config=None,
@@ -116,6 +120,7 @@ def _serve(args: argparse.Namespace) -> None:
         args.cuda_device,
         args.host,
         args.port,
+        args.num_workers,
         args.num_threads,
         Limits(**{limit.name: getattr(args, limit.name) for limit in fields(Limits)}),
     )

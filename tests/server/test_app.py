@@ -94,6 +94,11 @@ class TestErrors:
             assert "expected" in error["error"] or "must" in error["error"]
         assert len(predictor.batches) == WARM_UP
 
+    def test_a_batch_has_the_index_of_the_object_that_is_wrong(self, client):
+        response = client.post("/predict_batch", json=[SENTENCE, SENTENCE, {**SENTENCE, "tags": None}])
+        assert response.status_code == 422
+        assert response.json()["error"].startswith("at index 2: 'tags' must be a list of strings")
+
     @pytest.mark.parametrize("announced", [True, False])
     def test_a_body_that_is_too_large_is_not_read_on(self, predictor, announced):
         with serving(predictor, max_body_bytes=1000) as url:
@@ -142,7 +147,7 @@ class TestErrors:
         assert [answer.result().status_code for answer in answers] == [200, 500, 200, 200]
 
     def test_raw_text_without_a_tagger_says_what_to_install(self, client, predictor, monkeypatch):
-        def sentence(text):
+        def sentence(text, max_tokens):
             raise ConfigurationError("install a pipeline")
 
         monkeypatch.setattr(predictor._tagger, "sentence", sentence)
@@ -161,7 +166,7 @@ class TestErrors:
 
 class TestStarting:
     def test_without_a_tagger_the_server_starts(self, predictor, monkeypatch, caplog):
-        def sentence(text):
+        def sentence(text, max_tokens):
             raise ConfigurationError("install a pipeline")
 
         monkeypatch.setattr(predictor._tagger, "sentence", sentence)

@@ -130,9 +130,27 @@ def test_the_failure_of_one_sentence_is_not_that_of_the_batch(start):
     assert [answer.result(10) for answer in (first, good, other)] == [[2], [4], [8]]
 
 
-def test_closing_finishes_what_was_accepted():
+def test_workers_predict_at_once_and_share_a_request(start):
     model = Model(free=False)
-    batcher = MicroBatcher(model, lambda number: 1, max_batch_size=2, max_pending=100)
+    batcher = start(model, num_workers=2)
+    answer = batcher.submit(request(*range(10)))
+    for _ in range(2):
+        assert model.begun.acquire(timeout=10)
+    assert sorted(model.batches) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    model.may_go_on.set()
+    assert answer.result(10) == [2 * number for number in range(10)]
+
+
+def test_many_requests_to_many_workers_keep_their_answers(start):
+    batcher = start(Model(), num_workers=4, max_pending=1000)
+    answers = [batcher.submit(request(*range(n, n + n % 7))) for n in range(500)]
+    assert [answer.result(10) for answer in answers] == [[2 * i for i in range(n, n + n % 7)] for n in range(500)]
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_closing_finishes_what_was_accepted(num_workers):
+    model = Model(free=False)
+    batcher = MicroBatcher(model, lambda number: 1, max_batch_size=2, max_pending=100, num_workers=num_workers)
     answers = [batcher.submit(request(n, n)) for n in range(5)]
     closing = threading.Thread(target=batcher.close)
     closing.start()

@@ -42,6 +42,7 @@ def open_page(browser, url):
         page = contexts[-1].new_page()
         page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(url) else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
         page.goto(url + path)
         return page
 
@@ -140,13 +141,36 @@ def test_the_picture_has_the_colours_of_the_page(open_page, scheme):
     assert (color > 128 > background) if scheme == "dark" else (color < 128 < background)
 
 
+def test_the_policy_allows_no_styles_in_markup_and_the_picture_needs_none(open_page):
+    page = open_page()
+    assert "unsafe" not in page.request.get(page.url).headers["content-security-policy"]
+    page.locator("#examples button").first.click()
+    page.wait_for_selector("#picture svg")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('#picture .displacy-arrow text')].map(text => getComputedStyle(text).fontSize)"
+    )
+    assert sizes and set(sizes) == {"12.8px"}  # 0.8em
+    assert page.evaluate("getComputedStyle(document.querySelector('#picture svg')).fontFamily") == "sans-serif"
+
+
 def test_on_a_phone_the_picture_scrolls_and_the_page_does_not(open_page):
     page = open_page(viewport={"width": 360, "height": 640}, is_mobile=True, has_touch=True)
     page.locator("#examples button").last.tap()
     page.wait_for_selector("#picture svg")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.evaluate("document.querySelector('#picture').scrollWidth") > 360
+    assert page.get_by_text("wider than the page").is_visible()
     assert page.locator("#submit").bounding_box()["height"] >= 44
+
+
+def test_whether_it_scrolls_follows_the_width_of_the_page(open_page):
+    page = open_page(viewport={"width": 400, "height": 800})
+    hint = page.get_by_text("wider than the page")
+    assert hint.is_hidden()
+    page.locator("#examples button").first.click()
+    hint.wait_for()
+    page.set_viewport_size({"width": 1000, "height": 800})
+    hint.wait_for(state="hidden")
 
 
 def test_the_interface_is_shown_without_any_outside_address(open_page):

