@@ -5,7 +5,8 @@ Where the time of a training step goes, and what a surrogate gradient adds to it
 
 Trains the config's model on some batches of its own training data. Every batch is stepped once with each method in
 `--methods` as the `intermediate`, so that whatever else the machine does hits all of them alike. The first table has
-the median time of a step; the second its parts, averaged, for the first method.
+the median time of a step; the second its parts, averaged, for the first method; the third how much of its CPU time
+goes into LSTMs and matrix products, below which no step of this model can be.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import resource
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from allennlp.common.util import prepare_environment
 from allennlp.data import DataLoader, DatasetReader, Vocabulary
 from allennlp.models import Model
 from allennlp.training.optimizers import Optimizer
+from torch.profiler import profile
 
 import spigot_allennlp  # noqa: F401
 from spigot_allennlp.modules import StructuredArgmax
@@ -52,6 +54,17 @@ class Clock:
 
         owner.__dict__[attribute] = timed
 
+    def hook(self, module: torch.nn.Module, name: str) -> None:
+        """Times the backward pass of a module whose inputs have gradients."""
+        starts: list[float] = []
+
+        def stop(*_: Any) -> None:
+            if self.on:
+                self.seconds[name] += time.perf_counter() - starts.pop()
+
+        module.register_full_backward_pre_hook(lambda *_: starts.append(time.perf_counter()))
+        module.register_full_backward_hook(stop)
+
     def measure(self, name: str, function: Callable[[], Any]) -> Any:
         start = time.perf_counter()
         result = function()
@@ -65,13 +78,16 @@ def stages(model: Model) -> dict[str, Model]:
 
 
 def watch(model: Model, clock: Clock) -> None:
-    """Times each part of each stage, what stands between the stages, and what is left of the model."""
+    """Times each part of each stage, forward and backward, and what is left of the model."""
     seen = set()
     for prefix, owner in {**stages(model), "": model}.items():
         for name, child in owner.named_children():
             if not isinstance(child, Model) and child is not model.intermediate and id(child) not in seen:
                 seen.add(id(child))
-                clock.wrap(child, "forward", f"forward: {prefix}.{name}".replace(": .", ": "))
+                part = f"{prefix}.{name}".removeprefix(".")
+                clock.wrap(child, "forward", f"forward: {part}")
+                if name.endswith(("encoder", "scorer", "feedforward")):
+                    clock.hook(child, f"backward: {part}")
         structure = getattr(owner, "structure", None)
         for method in ("argmax", "best_labels"):
             if structure is not None and structure is not model.intermediate.structure and hasattr(structure, method):
@@ -83,6 +99,26 @@ def watch_intermediate(layer: StructuredArgmax, clock: Clock) -> None:
     clock.wrap(layer, "forward", "forward: intermediate")
     for method in ("argmax", "project", "project_local", "marginals"):
         clock.wrap(layer.structure, method, f"intermediate's structure: {method}")
+
+
+MATRIX_PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
+LSTM = ("aten::mkldnn_rnn_layer", "aten::mkldnn_rnn_layer_backward")
+
+
+def operations(step: Callable[[Any], Any], batches: list[Any]) -> dict[str, float]:
+    """The share of the CPU time of steps that each operation of PyTorch takes itself."""
+    with profile() as profiler:
+        for batch in batches:
+            step(batch)
+    times = {event.key: event.self_cpu_time_total for event in profiler.key_averages()}
+    return {name: value / sum(times.values()) for name, value in times.items()}
+
+
+def epochs(loader: DataLoader, clock: Clock) -> Iterator[Any]:
+    """The batches of one epoch after another."""
+    for epoch in map(iter, itertools.repeat(loader)):
+        while (batch := clock.measure("data", lambda: next(epoch, None))) is not None:  # noqa: B023
+            yield batch
 
 
 def main() -> None:
@@ -116,8 +152,8 @@ def main() -> None:
 
     times: dict[str, list[float]] = {method: [] for method in layers}
     sentences = tokens = steps = 0
-    batches = itertools.islice(itertools.chain.from_iterable(itertools.repeat(loader)), arguments.batches + 5)
-    for number, batch in enumerate(batches):
+    batches = epochs(loader, clock)
+    for number, batch in enumerate(itertools.islice(batches, arguments.batches + 5)):
         # The first to meet a batch's shape also pays for its memory: they take turns.
         for method in arguments.methods if number % 2 else reversed(arguments.methods):
             model.intermediate = layers[method]
@@ -132,6 +168,16 @@ def main() -> None:
         if number >= 5:
             mask = batch["tokens"]["pos"]["tokens"] != 0
             sentences, tokens, steps = sentences + len(mask), tokens + int(mask.sum()), steps + 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+    def step(batch: Any) -> None:
+        model(**batch)["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    clock.on = False
+    model.intermediate = layers[arguments.methods[0]]
+    shares = operations(step, list(itertools.islice(batches, 10)))
 
     print(f"{steps} batches, {sentences / steps:.1f} sentences and {tokens / steps:.0f} tokens each on average")
     print(f"{'intermediate':24}{'ms per step':>14}{'sentences/s':>14}{'against the last':>18}")
@@ -143,7 +189,11 @@ def main() -> None:
     print(f"\n{'part, ' + arguments.methods[0]:56}{'ms':>10}{'share':>8}")
     for name, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
         print(f"{name:56}{1000 * seconds / steps:10.2f}{seconds / whole:8.1%}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"\n{'operations, ten steps':56}{'share':>18}")
+    for name, group in {"LSTMs of oneDNN": LSTM, "matrix products": MATRIX_PRODUCTS}.items():
+        print(f"{name:56}{sum(shares.pop(key, 0.0) for key in group):18.1%}")
+    for name, share in sorted(shares.items(), key=lambda item: -item[1])[:8]:
+        print(f"{name:56}{share:18.1%}")
     print(f"\npeak memory of the process: {peak:.2f} GiB")
 
 

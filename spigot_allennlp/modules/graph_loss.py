@@ -4,6 +4,7 @@ import torch
 from allennlp.common import Registrable
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from spigot_allennlp.modules.perturbation import not_negative
 from spigot_allennlp.nn.arcs import arc_mask
 from spigot_allennlp.structures import SemanticGraph
 
@@ -65,8 +66,8 @@ class GraphHinge(GraphLoss):
 
     def __init__(self, false_positive: float = 0.4, false_negative: float = 0.6):
         super().__init__()
-        self.false_positive = false_positive
-        self.false_negative = false_negative
+        self.false_positive = not_negative("false_positive", false_positive)
+        self.false_negative = not_negative("false_negative", false_negative)
 
     def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
         return arc_scores.unsqueeze(-1) + label_scores
@@ -87,7 +88,7 @@ class GraphHinge(GraphLoss):
         gold_scores = arc_scores[sentence, predicate, argument] + label_scores[sentence, predicate, argument, label]
         loss = torch.zeros_like(arc_scores[:, 0, 0]).index_add(0, sentence, self.false_negative - gold_scores)
         with torch.no_grad():
-            augmented = self.part_scores(arc_scores, label_scores) + self.false_positive
+            augmented = self.part_scores(arc_scores, label_scores).add_(self.false_positive)
             augmented[sentence, predicate, argument, label] -= self.false_positive + self.false_negative
             worst = structure.best_labels(augmented, mask, predicate_scores=predicate_scores, **context)
             is_right = worst == gold
@@ -114,7 +115,7 @@ class SigmoidSoftmax(GraphLoss):
     """
 
     def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
-        return arc_scores.unsqueeze(-1) + label_scores - label_scores.amax(dim=-1, keepdim=True)
+        return (label_scores - label_scores.amax(dim=-1, keepdim=True)).add_(arc_scores.unsqueeze(-1))
 
     def forward(
         self,

@@ -34,6 +34,86 @@ def test_mlp_is_its_formula():
             torch.testing.assert_close(scores[0, i, j], scorer.weight @ hidden)
 
 
+def plain_mlp(scorer, rows, columns):
+    hidden = torch.tanh(scorer.row_layer(rows).unsqueeze(2) + scorer.column_layer(columns).unsqueeze(1))
+    return torch.tanh(scorer.pair_layer(hidden)) @ scorer.weight.T
+
+
+def mlp_with_vectors():
+    """A scorer and its two inputs, of 5,000 pairs; 2,048 of them are scored at a time."""
+    return MlpPairScorer(input_dim=5, num_labels=4, hidden_dim=128), *torch.randn(2, 2, 50, 5)
+
+
+def gradients(scores, d_scores, scorer, rows, columns):
+    return torch.autograd.grad(scores, [rows, columns, *scorer.parameters()], d_scores)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01, 0.0])
+def test_mlp_has_the_gradient_of_its_formula(share):
+    """Whatever share of the pairs has one."""
+    scorer, rows, columns = mlp_with_vectors()
+    rows.requires_grad_(), columns.requires_grad_()
+    scores, expected = scorer(rows, columns), plain_mlp(scorer, rows, columns)
+    torch.testing.assert_close(scores, expected)
+    d_scores = torch.randn_like(scores) * (torch.rand(scores.shape[:3]) < share).unsqueeze(3)
+    actual = gradients(scores, d_scores, scorer, rows, columns)
+    assert any(gradient.any() for gradient in actual) == (share > 0)
+    for one, other in zip(actual, gradients(expected, d_scores, scorer, rows, columns), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("num_labels", [None, 2])
+def test_mlp_passes_gradcheck(num_labels):
+    scorer = MlpPairScorer(input_dim=2, num_labels=num_labels, hidden_dim=3).double()
+    names, weights = zip(*scorer.named_parameters(), strict=True)
+
+    def score(rows, columns, *weights):
+        return torch.func.functional_call(scorer, dict(zip(names, weights, strict=True)), (rows, columns))
+
+    inputs = torch.randn(2, 2, 3, 2, dtype=torch.float64, requires_grad=True).unbind()
+    assert torch.autograd.gradcheck(score, (*inputs, *weights))
+
+
+def test_mlp_with_dropout_that_drops_nothing_is_the_same():
+    """The two ways to the same scores: with dropout and, at a rate that drops nothing, without."""
+    scorer, rows, columns = mlp_with_vectors()
+    expected = scorer(rows, columns)
+    scorer.dropout.p = 1e-12
+    torch.testing.assert_close(scorer(rows, columns), expected)
+
+
+def test_mlp_spreads_what_is_not_a_number():
+    """So that the trainer sees it."""
+    scorer, rows, columns = mlp_with_vectors()
+    rows[0, 3, 1] = torch.nan
+    is_nan = scorer(rows, columns).isnan()
+    assert is_nan[0, 3].all() and is_nan.sum() == is_nan[0, 3].numel()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mlp_in_half_precision(dtype):
+    scorer, rows, columns = mlp_with_vectors()
+    rows.requires_grad_(), columns.requires_grad_()
+    expected = scorer(rows, columns)
+    d_scores = torch.randn_like(expected)
+    with torch.autocast("cpu", dtype):
+        scores = scorer(rows, columns)
+    assert scores.dtype == dtype
+    torch.testing.assert_close(scores.float(), expected, rtol=0.05, atol=0.05)
+    actual = gradients(scores, d_scores.to(dtype), scorer, rows, columns)
+    for one, other in zip(actual, gradients(expected, d_scores, scorer, rows, columns), strict=True):
+        assert (one - other).norm() < 0.03 * other.norm()
+
+
+def test_mlp_keeps_no_hidden_layers():
+    """Of the tensors that wait for the backward pass, none is as large as the scores."""
+    scorer, rows, columns = mlp_with_vectors()
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda t: t):
+        scores = scorer(rows, columns)
+    assert 0 < max(sizes) < scores.numel()
+
+
 def test_biaffine_is_its_formula():
     scorer = BiaffinePairScorer(input_dim=5, num_labels=4, hidden_dim=3)
     rows, columns = torch.randn(1, 3, 5), torch.randn(1, 3, 5)

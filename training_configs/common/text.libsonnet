@@ -32,13 +32,17 @@
   },
 
   lstm(input_dim, hidden_dim, layers=2, dropout=0.0):: {
-    type: 'lstm',
+    type: 'spigot_lstm',
     input_size: input_dim,
     hidden_size: hidden_dim,
     num_layers: layers,
     dropout: dropout,
     bidirectional: true,
   },
+
+  // Batches of `batch_size` sentences of 17 words and ROOT, or as many tokens in fewer long or more short ones: the few
+  // sentences beside a long one are long, too. So little noise mixes hardly more than sentences of the same length.
+  batches(batch_size):: { type: 'max_tokens_sampler', max_tokens: 18 * batch_size, padding_noise: 0.02 },
 
   mlp(hidden_dim):: { num_layers: 2, hidden_dims: hidden_dim, activations: 'tanh' },
 }

@@ -47,13 +47,13 @@ local text = import '../common/text.libsonnet';
     type: 'multitask',
     scheduler: {
       type: 'spigot_interleaved',
-      batch_sampler: { type: 'bucket', batch_size: $.batch_size },
+      batch_sampler: text.batches($.batch_size),
       fractions: { graphs: $.replay },
     },
   },
   validation_data_loader: {
     type: 'multitask',
-    scheduler: { type: 'homogeneous_roundrobin', batch_size: $.batch_size },
+    scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
     shuffle: false,
   },
   trainer: {
@@ -64,7 +64,10 @@ local text = import '../common/text.libsonnet';
       type: 'adam',
       lr: 0.001,
       weight_decay: 1e-6,
-      parameter_groups: [[['^semantic_parser'], { lr: $.parser_learning_rate }]],
+      parameter_groups: [
+        [['^semantic_parser'], { lr: $.parser_learning_rate, fused: true }],
+        [['^(?!semantic_parser)'], { fused: true }],
+      ],
     },
     learning_rate_scheduler: { type: 'step', step_size: 5, gamma: 0.5 },
   },

@@ -12,5 +12,5 @@
   validation_data_path: { graphs: 'fixtures/ewt/dev.sdp', sentiment: 'fixtures/sentiment/dev.txt' },
   datasets_for_vocab_creation: ['train'],
   vocabulary: {},
-  trainer+: { num_epochs: 25, patience:: null, optimizer+: { lr: 0.002, parameter_groups:: null }, learning_rate_scheduler+: { step_size: 10 } },
+  trainer+: { num_epochs: 25, patience:: null, optimizer+: { lr: 0.002, parameter_groups: [[['.*'], { fused: true }]] }, learning_rate_scheduler+: { step_size: 10 } },
 }

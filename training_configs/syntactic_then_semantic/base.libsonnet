@@ -48,11 +48,12 @@ local text = import '../common/text.libsonnet';
   },
 
   data_loader: { batch_size: 1, shuffle: true },
-  validation_data_loader: { batch_sampler: { type: 'bucket', batch_size: 32, padding_noise: 0.0 } },
+  validation_data_loader: { batch_sampler: text.batches(32) },
   trainer: {
     num_epochs: 30,
     validation_metric: '+labelled_f1',
-    optimizer: { type: 'adam', lr: 0.001, weight_decay: 1e-6 },
+    // `fused`, an option of PyTorch, which the framework passes on by groups alone: the same update, several times faster.
+    optimizer: { type: 'adam', lr: 0.001, weight_decay: 1e-6, parameter_groups: [[['.*'], { fused: true }]] },
     learning_rate_scheduler: { type: 'step', step_size: 10, gamma: 0.5 },
   },
 }

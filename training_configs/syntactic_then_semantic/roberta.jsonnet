@@ -18,7 +18,7 @@ local text = import '../common/text.libsonnet';
       pos: { type: 'embedding', embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
     },
   },
-  data_loader: { batch_sampler: { type: 'bucket', batch_size: 32 } },
+  data_loader: { batch_sampler: text.batches(32) },
   trainer+: {
     num_epochs: 10,
     optimizer: {

@@ -1,5 +1,7 @@
 // Trees from one corpus (SPIGOT_TREES_TRAIN and SPIGOT_TREES_DEV, .conllu), graphs from another (SPIGOT_TRAIN and
 // SPIGOT_DEV, .sdp): their batches come in random order, and a tree that a graph's sentence gets is always a predicted one.
+local text = import '../common/text.libsonnet';
+
 (import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
   batch_size:: 32,
   dataset_reader: {
@@ -13,11 +15,11 @@
   validation_data_path: { semantics: std.extVar('SPIGOT_DEV'), syntax: std.extVar('SPIGOT_TREES_DEV') },
   data_loader: {
     type: 'multitask',
-    scheduler: { type: 'spigot_interleaved', batch_sampler: { type: 'bucket', batch_size: $.batch_size } },
+    scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
   },
   validation_data_loader: {
     type: 'multitask',
-    scheduler: { type: 'homogeneous_roundrobin', batch_size: $.batch_size },
+    scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
     shuffle: false,
   },
 }
