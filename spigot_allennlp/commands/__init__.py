@@ -1,2 +1,3 @@
 from spigot_allennlp.commands.draw import Draw as Draw
 from spigot_allennlp.commands.serve import Serve as Serve
+from spigot_allennlp.commands.tune import Tune as Tune

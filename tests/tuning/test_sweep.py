@@ -1,0 +1,236 @@
+"""The sweep itself, with a training that takes no time. `tests/commands/test_tune.py` has real ones."""
+
+import json
+
+import pytest
+from allennlp.common.checks import ConfigurationError
+
+pytest.importorskip("optuna", reason="needs the extra `tune`")
+from filelock import FileLock
+
+from spigot_allennlp.tuning import sweep as sweep_module
+from spigot_allennlp.tuning.config import TunedConfig
+from spigot_allennlp.tuning.search_space import SearchSpace
+from spigot_allennlp.tuning.sweep import Sweep
+
+CONFIG = """{
+  hidden_dim:: 5,
+  model: { hidden_dim: $.hidden_dim },
+  validation_data_path: 'dev.sdp',
+  trainer: { optimizer: { lr: 0.001 }, validation_metric: '+labelled_f1' },
+}"""
+LR = {"type": "float", "low": 0.1, "high": 0.9}
+SPACE = {"trainer.optimizer.lr": LR, "hidden_dim": {"type": "int", "low": 1, "high": 1000}}
+NUM_EPOCHS = 3
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """
+    What is done instead of trainings: a list of functions of the learning rate, which give the metric or raise, and
+    after those the metric is the rate itself.
+    """
+    effects = []
+
+    def train(params, folder, callback):
+        folder.mkdir()
+        params.to_file(str(folder / "config.json"))
+        for name in "best.th", "model_state_e1_b0.th", "model.tar.gz":
+            (folder / name).touch()
+        lr = params["trainer"]["optimizer"]["lr"]
+        value = effects.pop(0)(lr) if effects else lr
+        for epoch in range(NUM_EPOCHS):
+            callback.on_epoch(None, {"validation_labelled_f1": value * (epoch + 1) / NUM_EPOCHS}, epoch)
+        return {"best_validation_labelled_f1": value}
+
+    monkeypatch.setattr(sweep_module, "train", train)
+    monkeypatch.setattr(sweep_module, "check_trainable", lambda params, metric: None)
+    return effects
+
+
+def fail(error):
+    def effect(lr):
+        raise error
+
+    return effect
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "config.jsonnet"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def open_sweep(trainings, config_file):
+    def open_(folder, overrides="", metric=None, space=SPACE, study_name="toy", **options):
+        return Sweep(folder, study_name, TunedConfig(config_file, overrides, metric), SearchSpace(space), **options)
+
+    return open_
+
+
+@pytest.fixture
+def sweep(open_sweep, tmp_path):
+    return open_sweep(tmp_path / "sweep")
+
+
+def run(sweep, num_trials):
+    sweep.run(num_trials)
+    return sweep.study.trials
+
+
+def die(sweep):
+    """Starts a trial, and leaves it as a process does that is killed."""
+    trial, lock = sweep._start_trial(100)
+    lock.release()  # which the operating system does
+    return trial
+
+
+def settings(trials):
+    return [trial.params for trial in trials]
+
+
+def states(trials):
+    return [trial.state.name for trial in trials]
+
+
+class TestTrials:
+    def test_each_has_its_folder_and_its_value(self, sweep, tmp_path):
+        trials = run(sweep, 3)
+        assert states(trials) == ["COMPLETE"] * 3
+        for trial in trials:
+            config = json.loads((tmp_path / "sweep" / f"trial-{trial.number}" / "config.json").read_text())
+            assert config["trainer"]["optimizer"]["lr"] == trial.params["trainer.optimizer.lr"] == trial.value
+            assert config["model"]["hidden_dim"] == trial.params["hidden_dim"]
+            assert len(trial.intermediate_values) == NUM_EPOCHS
+        assert len(list((tmp_path / "sweep").glob("trial-*/model.tar.gz"))) == 3
+        assert not list((tmp_path / "sweep").glob("trial-*.lock"))
+
+    @pytest.mark.parametrize("sampler", sweep_module.SAMPLERS)
+    def test_a_seed_gives_the_settings_also_when_going_on(self, open_sweep, tmp_path, sampler):
+        at_once = settings(run(open_sweep(tmp_path / "a", sampler=sampler, seed=3), 4))
+        run(open_sweep(tmp_path / "b", sampler=sampler, seed=3), 2)
+        assert settings(run(open_sweep(tmp_path / "b", sampler=sampler, seed=3), 4)) == at_once
+        assert len({trial["hidden_dim"] for trial in at_once}) == 4
+
+    def test_another_seed_gives_others(self, open_sweep, tmp_path):
+        drawn = [settings(run(open_sweep(tmp_path / str(seed), seed=seed), 2)) for seed in (0, 1)]
+        assert len({trial["hidden_dim"] for trials in drawn for trial in trials}) == 4
+
+    def test_so_many_in_all(self, sweep):
+        assert [len(run(sweep, num_trials)) for num_trials in (2, 2, 3, 0)] == [2, 2, 3, 3]
+
+    def test_none_is_started_after_the_timeout(self, sweep):
+        sweep.run(3, timeout=0)
+        assert sweep.study.trials == []
+
+    @pytest.mark.parametrize("metric, best", [("+labelled_f1", max), ("-labelled_f1", min)])
+    def test_the_direction(self, open_sweep, tmp_path, metric, best):
+        sweep = open_sweep(tmp_path, metric=metric)
+        assert best(trial.value for trial in run(sweep, 3)) == sweep.study.best_value
+
+    def test_only_the_best_keeps_its_weights(self, open_sweep, tmp_path):
+        sweep = open_sweep(tmp_path, keep_best_only=True)
+        run(sweep, 4)
+        best = f"trial-{sweep.study.best_trial.number}"
+        for pattern in "*/*.th", "*/model.tar.gz":
+            assert {path.parent.name for path in tmp_path.glob(pattern)} == {best}
+        assert len(list(tmp_path.glob("trial-*/config.json"))) == 4
+
+
+class TestTrialsThatDoNotComplete:
+    def test_an_error_is_recorded_and_the_sweep_goes_on(self, trainings, sweep):
+        trainings += [fail(ConfigurationError("no\nsuch size")), lambda lr: float("nan")]
+        trials = run(sweep, 3)
+        assert states(trials) == ["FAIL", "FAIL", "COMPLETE"]
+        assert trials[0].user_attrs["error"] == "no such size"
+        assert trials[1].user_attrs["error"] == "ValueError: labelled_f1 is nan after epoch 0"
+
+    @pytest.mark.parametrize("pruner, state, num_epochs", [("median", "PRUNED", 1), ("none", "COMPLETE", NUM_EPOCHS)])
+    def test_the_worse_half_is_pruned(self, trainings, open_sweep, tmp_path, pruner, state, num_epochs):
+        trainings += [lambda lr: 0.5] * 5 + [lambda lr: 0.4, lambda lr: 0.6]
+        trials = run(open_sweep(tmp_path, pruner=pruner), 7)
+        assert states(trials) == ["COMPLETE"] * 5 + [state, "COMPLETE"]
+        assert list(trials[5].intermediate_values) == list(range(num_epochs))
+
+    def test_an_interruption_ends_the_sweep_and_the_settings_are_tried_again(self, trainings, sweep):
+        run(sweep, 1)
+        for _ in range(4):  # however often
+            trainings.append(fail(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                sweep.run(3)
+        trials = run(sweep, 3)
+        assert states(trials) == ["COMPLETE"] + ["FAIL"] * 4 + ["COMPLETE"] * 2
+        assert settings(trials)[1:5] == settings(trials)[2:6]
+
+    def test_the_settings_of_a_killed_trial_are_tried_again(self, open_sweep, tmp_path):
+        sweep = open_sweep(tmp_path / "killed", sampler="random")
+        killed = die(sweep)
+        trials = run(sweep, 3)
+        assert states(trials) == ["FAIL"] + ["COMPLETE"] * 3
+        assert trials[1].params == killed.params
+        assert settings(trials[1:]) == settings(run(open_sweep(tmp_path / "undisturbed", sampler="random"), 3))
+        assert not list((tmp_path / "killed").glob("trial-*.lock"))
+
+    def test_but_not_for_ever(self, sweep):
+        killed = [die(sweep).params for _ in range(4)]
+        assert killed[0] == killed[1] == killed[2] != killed[3]
+
+    def test_a_trial_of_another_process_is_left_alone(self, sweep):
+        _, lock = sweep._start_trial(100)
+        assert states(run(sweep, 3)) == ["RUNNING", "COMPLETE", "COMPLETE"]
+        lock.release()
+
+    def test_one_that_ends_while_it_is_looked_at_is_left_alone(self, sweep, monkeypatch):
+        trial, lock = sweep._start_trial(100)
+        acquire = FileLock.acquire
+
+        def acquire_when_it_has_ended(self, *args, **kwargs):
+            if self.lock_file == lock.lock_file and lock.is_locked:
+                sweep.study.tell(trial, 0.5)
+                lock.release()
+            return acquire(self, *args, **kwargs)
+
+        monkeypatch.setattr(FileLock, "acquire", acquire_when_it_has_ended)
+        assert states(run(sweep, 2)) == ["COMPLETE", "COMPLETE"]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "options, message",
+        [
+            ({"study_name": "other"}, "has the study toy, expected other"),
+            ({"space": {"trainer.optimizer.lr": LR}}, "a study of another search space"),
+            ({"metric": "-loss"}, "a study of another metric"),
+            ({"overrides": '{"trainer.num_epochs": 2}'}, "a study of another config"),
+        ],
+    )
+    def test_another_study(self, sweep, open_sweep, tmp_path, options, message):
+        with pytest.raises(ConfigurationError, match=message):
+            open_sweep(tmp_path / "sweep", **options)
+
+    @pytest.mark.parametrize(
+        "options, message",
+        [
+            ({"sampler": "grid"}, "expected a sampler that is one of tpe, random, gp, found grid"),
+            ({"pruner": "best"}, "expected a pruner that is one of median, none, found best"),
+            ({"space": {"hiden_dim": LR}}, "the config has no 'hiden_dim'"),
+            ({"seed": -1}, "non-negative"),
+        ],
+    )
+    def test_nothing_is_written(self, open_sweep, tmp_path, options, message):
+        with pytest.raises((ConfigurationError, ValueError), match=message):
+            open_sweep(tmp_path / "sweep", **options)
+        assert not (tmp_path / "sweep").exists()
+
+    def test_a_folder_with_something_else(self, open_sweep, tmp_path):
+        (tmp_path / "thesis.tex").touch()
+        with pytest.raises(ConfigurationError, match="neither a new folder nor that of a study"):
+            open_sweep(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+    def test_a_file_that_is_no_database(self, open_sweep, tmp_path):
+        (tmp_path / "study.db").write_text("no database" * 100)
+        with pytest.raises(ConfigurationError, match="not the database of a study: file is not a database"):
+            open_sweep(tmp_path)
