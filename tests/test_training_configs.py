@@ -6,13 +6,18 @@ from pathlib import Path
 import pytest
 from allennlp.commands.evaluate import evaluate_from_archive
 from allennlp.commands.train import train_model_from_file
+from allennlp.common import Params
+from allennlp.data import BatchSampler, Instance, Token
+from allennlp.data.fields import TextField
+from allennlp.data.token_indexers import SingleIdTokenIndexer
 from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
 
 import spigot_allennlp  # noqa: F401
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent / "training_configs"
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.jsonnet"))
+# Those of several processes are trained in tests/training/test_distributed.py.
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.jsonnet") if "several_" not in path.name)
 SMALL = """
 (import '%s') + {
   word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5, classifier_dim:: 4,
@@ -90,3 +95,25 @@ def test_config_trains_and_evaluates(name, tmp_path):
     data = config["validation_data_path"]
     evaluated = evaluate_from_archive(output / "model.tar.gz", data if isinstance(data, str) else json.dumps(data))
     assert evaluated[chosen_by] == pytest.approx(metrics[f"best_validation_{chosen_by}"])
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("name", CONFIGS)
+def test_one_long_sentence_is_alone_in_its_batch(name):
+    """Of 400 sentences, one has 1,000 tokens; none is padded to its length, in training or validation."""
+    lengths = [i % 40 + 1 for i in range(399)] + [1000]
+    sentences = [Instance({"tokens": text_field(length)}) for length in lengths]
+    params = Params.from_file(ROOT / name)
+    for loader in (params["data_loader"], params["validation_data_loader"]):
+        sampler = loader.get("scheduler", loader).get("batch_sampler")
+        if sampler is None:  # the paper's settings
+            assert loader["batch_size"] == 1
+            continue
+        batches = list(BatchSampler.from_params(sampler.duplicate()).get_batch_indices(sentences))
+        assert sorted(i for batch in batches for i in batch) == list(range(400))
+        padded = [len(batch) * max(lengths[i] for i in batch) for batch in batches]
+        assert [399] in batches and sorted(padded)[-2] <= 18 * 32
+
+
+def text_field(length: int) -> TextField:
+    return TextField([Token("word")] * length, {"words": SingleIdTokenIndexer()})

@@ -2,6 +2,7 @@ from typing import Any, Optional
 
 import torch
 from allennlp.common import Lazy
+from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models import Model
 from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
@@ -10,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.modules import PairScorer, TreeHinge, TreeLoss
-from spigot_allennlp.structures import NonprojectiveTree, Structure
+from spigot_allennlp.structures import KSubset, LinearChain, NonprojectiveTree, SemanticGraph, Structure
 from spigot_allennlp.training.metrics import AttachmentScores
 
 
@@ -64,9 +65,15 @@ class DependencyParser(Parser):
         dim = encoder.get_output_dim()
         self.arc_scorer = arc_scorer.construct(input_dim=dim)
         self.structure = structure or NonprojectiveTree(single_root=True)
+        if isinstance(self.structure, (KSubset, LinearChain, SemanticGraph)):
+            raise ConfigurationError(
+                f"a syntactic parser needs a structure of heads, but has a {type(self.structure).__name__}"
+            )
         self.loss = loss or TreeHinge()
         self.label_feedforward = None
         if label_feedforward is not None:
+            if not vocab.get_vocab_size("head_tags"):
+                raise ConfigurationError("the vocabulary has no head_tags: were there trees in the training data?")
             self.label_feedforward = label_feedforward.construct(input_dim=2 * dim)
             self.label_projection = torch.nn.Linear(
                 self.label_feedforward.get_output_dim(), vocab.get_vocab_size("head_tags")

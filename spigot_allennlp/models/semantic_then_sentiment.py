@@ -9,13 +9,14 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, Seq2VecEncoder, TextFi
 from allennlp.modules.seq2vec_encoders import BagOfEmbeddingsEncoder
 from allennlp.nn import InitializerApplicator
 from allennlp.nn.util import get_text_field_mask
-from allennlp.training.metrics import CategoricalAccuracy
 from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import GraphScores, SemanticParser
 from spigot_allennlp.modules import GraphFeatures, StructuredArgmax
+from spigot_allennlp.modules.perturbation import not_negative
 from spigot_allennlp.structures import SemanticGraph
+from spigot_allennlp.training.metrics import Accuracy
 
 
 @Model.register("spigot_semantic_then_sentiment")
@@ -100,8 +101,8 @@ class SemanticThenSentiment(Model):
         self.semantic_parser = semantic_parser
         self.intermediate = intermediate
         self.update_parser = update_parser
-        self.parser_loss_weight = parser_loss_weight
-        self.pruning_threshold = pruning_threshold
+        self.parser_loss_weight = not_negative("parser_loss_weight", parser_loss_weight)
+        self.pruning_threshold = not_negative("pruning_threshold", pruning_threshold)
         if semantic_parser is not None and not update_parser:
             semantic_parser.requires_grad_(False)
 
@@ -117,7 +118,7 @@ class SemanticThenSentiment(Model):
             dim = self.feedforward.get_output_dim()
         self.projection = torch.nn.Linear(dim, num_classes)
         self.dropout = torch.nn.Dropout(dropout)
-        self.accuracy = CategoricalAccuracy()
+        self.accuracy = Accuracy()
         initializer(self)
 
     def train(self, mode: bool = True) -> "SemanticThenSentiment":
@@ -178,6 +179,8 @@ class SemanticThenSentiment(Model):
         output["probabilities"] = output["logits"].softmax(dim=1)
         if label is not None:
             output["loss"] = output.get("loss", 0) + cross_entropy(output["logits"], label, reduction="sum")
+            if self.intermediate is not None:
+                self.intermediate.see_gradient_of(output["loss"])
             self.accuracy(output["logits"], label)
         return output
 
@@ -206,9 +209,7 @@ class SemanticThenSentiment(Model):
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """`accuracy`, where there were labels, and the parser's figures, where there were graphs."""
-        metrics = {}
-        if self.accuracy.total_count:
-            metrics["accuracy"] = float(self.accuracy.get_metric(reset))
+        metrics = self.accuracy.get_metric(reset)
         if self.semantic_parser is not None:
             metrics.update(self.semantic_parser.get_metrics(reset))
         return metrics

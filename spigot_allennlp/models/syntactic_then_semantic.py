@@ -10,6 +10,7 @@ from allennlp.nn import InitializerApplicator
 from spigot_allennlp.models.dependency_parser import DependencyParser
 from spigot_allennlp.models.semantic_parser import SemanticParser
 from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.modules.perturbation import not_negative
 
 
 @Model.register("spigot_syntactic_then_semantic")
@@ -75,7 +76,7 @@ class SyntacticThenSemantic(Model):
         )
         if not isinstance(self.semantic_parser, SemanticParser):
             raise ConfigurationError("semantic_parser must be a spigot_semantic_parser")
-        self.syntactic_loss_weight = syntactic_loss_weight
+        self.syntactic_loss_weight = not_negative("syntactic_loss_weight", syntactic_loss_weight)
         self._shares_encoder = (
             self.semantic_parser.encoder is self.syntactic_parser.encoder
             and self.semantic_parser.text_field_embedder is self.syntactic_parser.text_field_embedder
@@ -121,7 +122,10 @@ class SyntacticThenSemantic(Model):
         semantic_output = self.semantic_parser.parse(graph_scores, mask, graph)
         if "loss" in output and "loss" in semantic_output:
             semantic_output["loss"] = output["loss"] + semantic_output["loss"]
-        return {**output, **semantic_output}
+        output = {**output, **semantic_output}
+        if "loss" in output:
+            self.intermediate.see_gradient_of(output["loss"])
+        return output
 
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
         """See those of the two parsers."""

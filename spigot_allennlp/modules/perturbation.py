@@ -40,6 +40,9 @@ class PerturbAndMap(StructuredArgmax):
             scores = scores + self.noise_scale * gumbel_noise(scores)
         return self.argmax(scores, mask, **context)
 
+    def see_gradient_of(self, loss: torch.Tensor) -> None:
+        self.argmax.see_gradient_of(loss)
+
 
 @StructuredArgmax.register("imle")
 class Imle(SurrogateArgmax):

@@ -93,6 +93,6 @@ class CosineStepSize(StepSizeSchedule):
 
 def positive(key: str, value: float) -> float:
     """`value`, or a `ConfigurationError` that names the key."""
-    if not 0 < value < math.inf:
+    if value is None or not 0 < value < math.inf:
         raise ConfigurationError(f"{key} must be a positive number, but is {value}")
     return value

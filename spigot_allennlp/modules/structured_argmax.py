@@ -56,6 +56,18 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         """
         raise NotImplementedError
 
+    def see_gradient_of(self, loss: torch.Tensor) -> None:
+        """
+        Where the gradient is a surrogate, lets its rule see the gradient of `loss` itself, by whatever factor the
+        trainer multiplies `loss` before it goes backward: a gradient scaler's, or one over the number of accumulation
+        steps. What comes of the rule is multiplied by that factor. To be called after each `forward`.
+
+        # Parameters
+
+        loss : `torch.Tensor`
+            Of shape `()`, computed from what `forward` returned last.
+        """
+
 
 @StructuredArgmax.register("pipeline")
 class Pipeline(StructuredArgmax):
@@ -95,9 +107,9 @@ class SurrogateArgmax(StructuredArgmax):
     A `StructuredArgmax` whose gradient is no derivative. Subclasses say by [`pull_back`](#pull_back) what it is, and by
     [`decode`](#decode) what goes forward, if that is not the best structure.
 
-    The rules are not linear in `dL/dz`: they need the gradient of the loss itself. One that a gradient scaler has
-    multiplied (the framework's `use_amp`) is clipped or projected as if it were large. A sentence whose `dL/dz` is not
-    finite gets NaN.
+    The rules are not linear in `dL/dz`: a loss that a gradient scaler multiplies is clipped and projected as if it were
+    large, unless [`see_gradient_of`](#see_gradient_of) says which loss is meant. A sentence whose `dL/dz` is not finite
+    gets NaN.
 
     # Parameters
 
@@ -113,9 +125,19 @@ class SurrogateArgmax(StructuredArgmax):
         super().__init__(structure)
         self.step_size = step_size if isinstance(step_size, StepSize) else ConstantStepSize(step_size)
         self.max_gradient_norm = None if max_gradient_norm is None else positive("max_gradient_norm", max_gradient_norm)
+        self._factor: torch.Tensor | float = 1.0  # of the loss, on its way back
+
+    def see_gradient_of(self, loss: torch.Tensor) -> None:
+        if loss.requires_grad:
+            loss.register_hook(self._see_factor)
+
+    def _see_factor(self, factor: torch.Tensor) -> None:
+        # Where it is 0, so is what comes back.
+        self._factor = factor.detach().float().masked_fill(factor == 0, 1.0)
 
     def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         step_size = self.step_size()
+        self._factor = 1.0
 
         def decode(scores: torch.Tensor) -> torch.Tensor:
             return self.decode(scores, mask, **context)
@@ -124,11 +146,11 @@ class SurrogateArgmax(StructuredArgmax):
             # float16 and bfloat16 would lose small steps.
             dtype = torch.promote_types(d_z.dtype, torch.float32)
             parts = self.structure.parts(scores, mask, **context) & (scores > -torch.inf)
-            gradient = d_z.to(dtype).where(parts, 0.0)
+            gradient = d_z.to(dtype).where(parts, 0.0) / self._factor
             # A gradient that is not finite is not to stop here: whoever scales losses skips the step and goes on.
             broken = ~gradient.isfinite().flatten(1).all(dim=1).view(-1, *[1] * (gradient.dim() - 1))
             step = step_size * clip_norm(gradient.masked_fill(broken, 0.0), self.max_gradient_norm)
-            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context)
+            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context) * self._factor
             return d_scores.masked_fill(broken, torch.nan).to(d_z.dtype)
 
         return Surrogate.apply(scores, decode, pull_back)

@@ -49,7 +49,7 @@ class WordDropout(TokenEmbedder):
     def train(self, mode: bool = True) -> "WordDropout":
         if mode and self.alpha > 0 and not self.counts.any():
             raise ConfigurationError(
-                "spigot_word_dropout needs the frequencies of words, which a vocabulary that is read from files lacks: "
+                "spigot_word_dropout needs the frequencies of words, which a vocabulary from an archive lacks: "
                 "use one of type 'from_instances' or 'extend', or alpha 0"
             )
         return super().train(mode)

@@ -48,23 +48,30 @@ def test_nothing_is_replaced_outside_training_or_with_alpha_zero(vocab):
         assert torch.equal(embedder(tokens).squeeze(-1).long(), tokens)
 
 
-def test_counts_survive_saving_with_a_vocabulary_that_has_none(vocab, tmp_path):
-    embedder = build(vocab)
-    vocab.save_to_files(tmp_path / "vocabulary")
-    loaded = build(Vocabulary.from_files(tmp_path / "vocabulary"))
+@pytest.fixture
+def without_counts(vocab):
+    """The same words, of unknown frequencies."""
+    return Vocabulary(tokens_to_add={"words": [*COUNTS, "vector-only"]})
+
+
+def test_counts_are_kept_with_the_weights(vocab, without_counts):
+    loaded = build(without_counts)
     assert not loaded.counts.any()
-    loaded.load_state_dict(embedder.state_dict())
-    assert torch.equal(loaded.counts, embedder.counts)
+    loaded.load_state_dict(build(vocab).state_dict())
+    assert torch.equal(loaded.counts, build(vocab).counts)
 
 
-def test_training_without_frequencies_is_refused(vocab, tmp_path):
-    vocab.save_to_files(tmp_path / "vocabulary")
-    read = Vocabulary.from_files(tmp_path / "vocabulary")
-    build(read).eval()
-    build(read, alpha=0).train()
+def test_counts_are_read_with_a_vocabulary(vocab, tmp_path):
+    vocab.save_to_files(tmp_path)
+    assert torch.equal(build(Vocabulary.from_files(tmp_path)).counts, build(vocab).counts)
+
+
+def test_training_without_frequencies_is_refused(without_counts, vocab):
+    build(without_counts).eval()
+    build(without_counts, alpha=0).train()
     build(vocab).train()
     with pytest.raises(ConfigurationError, match="needs the frequencies of words"):
-        torch.nn.Sequential(build(read)).train()
+        torch.nn.Sequential(build(without_counts)).train()
 
 
 def test_bad_settings_are_refused(vocab):

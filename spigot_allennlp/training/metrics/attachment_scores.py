@@ -1,29 +1,26 @@
 from typing import Optional
 
 import torch
-from allennlp.nn.util import dist_reduce_sum
 from allennlp.training.metrics import Metric
+
+from spigot_allennlp.training.metrics.counting_metric import CountingMetric
 
 
 @Metric.register("spigot_attachment_scores")
-class AttachmentScores(Metric):
+class AttachmentScores(CountingMetric):
     """
     The share of tokens with the right head (UAS), with the right head and label (LAS), and of sentences whose heads
     are all right (UEM), punctuation included, as Universal Dependencies counts.
 
-    Unlike the framework's `attachment_scores` it exchanges only sums between workers, so that it works where their
-    batches differ in shape.
+    Unlike the framework's `attachment_scores` it exchanges only sums between workers, at the end of a pass; see
+    [`CountingMetric`](#countingmetric).
 
     Registered as a `Metric` with name "spigot_attachment_scores".
     """
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        # Tokens, right heads, right heads with the right label; sentences, sentences whose heads are all right.
-        self._counts = torch.zeros(5, dtype=torch.long)
-        self._has_labels = False
+        # Tokens, right heads; tokens with a label, right heads with the right label; sentences, those all right.
+        super().__init__(6)
 
     def __call__(  # type: ignore
         self,
@@ -47,24 +44,21 @@ class AttachmentScores(Metric):
         is_token = mask[:, 1:]
         is_right = (predicted_heads == gold_heads)[:, 1:] & is_token
         has_tokens = is_token.any(dim=1)
-        is_labelled = torch.zeros_like(is_right)
+        has_label = is_labelled = torch.zeros_like(is_right)
         if predicted_labels is not None:
-            self._has_labels = True
             predicted_labels, gold_labels = self.detach_tensors(predicted_labels, gold_labels)
-            is_labelled = is_right & (predicted_labels == gold_labels)[:, 1:]
+            has_label, is_labelled = is_token, is_right & (predicted_labels == gold_labels)[:, 1:]
         is_exact = (is_right == is_token).all(dim=1) & has_tokens
-        counts = torch.stack([part.sum() for part in (is_token, is_right, is_labelled, has_tokens, is_exact)])
-        self._counts += dist_reduce_sum(counts).cpu()
+        parts = (is_token, is_right, has_label, is_labelled, has_tokens, is_exact)
+        self.count(*(part.sum() for part in parts))
 
     def get_metric(self, reset: bool = False) -> dict[str, float]:
         """
         `uas`, `uem` and, where labels were given, `las`, in [0, 1]. Nothing before any token was counted: a corpus
         without trees has no such figures.
         """
-        tokens, heads, labelled, sentences, exact = self._counts.tolist()
+        tokens, heads, with_label, labelled, sentences, exact = self.take_counts(reset)
         metrics = {"uas": heads / tokens, "uem": exact / sentences} if tokens else {}
-        if tokens and self._has_labels:
-            metrics["las"] = labelled / tokens
-        if reset:
-            self.reset()
+        if with_label:
+            metrics["las"] = labelled / with_label
         return metrics

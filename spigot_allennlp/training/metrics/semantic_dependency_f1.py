@@ -1,29 +1,26 @@
 import torch
-from allennlp.nn.util import dist_reduce_sum
 from allennlp.training.metrics import Metric
+
+from spigot_allennlp.training.metrics.counting_metric import CountingMetric
 
 _KINDS = ("labelled", "unlabelled", "labelled_without_tops", "unlabelled_without_tops")
 
 
 @Metric.register("spigot_semantic_dependency_f1")
-class SemanticDependencyF1(Metric):
+class SemanticDependencyF1(CountingMetric):
     """
     Precision, recall and F1 of labelled and unlabelled arcs over a whole data set (micro averages), as in
     [SemEval 2015 Task 18](https://aclanthology.org/S15-2153/): a top counts as an arc from ROOT; figures without tops
     are given too. A figure whose denominator is 0 (nothing predicted, or no gold arc) is 0.
 
-    Only sums are exchanged between workers, so that distributed figures are those of one process.
+    In distributed training the figures are those of one process; see [`CountingMetric`](#countingmetric).
 
     Registered as a `Metric` with name "spigot_semantic_dependency_f1".
     """
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        # Rows: kinds. Columns: predicted, gold and correct arcs.
-        self._counts = torch.zeros(len(_KINDS), 3, dtype=torch.long)
-        self._has_graphs = False
+        # Sentences; of each kind, predicted, gold and correct arcs.
+        super().__init__(1 + 3 * len(_KINDS))
 
     def __call__(self, predicted: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor) -> None:  # type: ignore
         """
@@ -35,18 +32,17 @@ class SemanticDependencyF1(Metric):
         mask : `torch.Tensor`
             `(batch, length)` bool, True for ROOT and real tokens.
         """
-        self._has_graphs = True
         predicted, gold, mask = self.detach_tensors(predicted, gold, mask)
         pairs = mask.unsqueeze(2) & mask.unsqueeze(1)
         is_predicted, is_gold = (predicted >= 0) & pairs, (gold >= 0) & pairs
         is_match = is_predicted & is_gold
         is_labelled_match = is_match & (predicted == gold)
-        counts = []
+        counts = [mask[:, 0].sum()]
         for kind in _KINDS:
             correct = is_match if kind.startswith("unlabelled") else is_labelled_match
             first = 1 if kind.endswith("without_tops") else 0
             counts += [arcs[:, first:].sum() for arcs in (is_predicted, is_gold, correct)]
-        self._counts += dist_reduce_sum(torch.stack(counts)).cpu().view(-1, 3)
+        self.count(*counts)
 
     def get_metric(self, reset: bool = False) -> dict[str, float]:
         """
@@ -56,13 +52,13 @@ class SemanticDependencyF1(Metric):
             `{kind}_precision`, `{kind}_recall` and `{kind}_f1` in [0, 1], for the kinds `labelled`, `unlabelled`,
             `labelled_without_tops` and `unlabelled_without_tops`. Nothing before any graph was seen.
         """
-        if not self._has_graphs:
+        sentences, *counts = self.take_counts(reset)
+        if not sentences:
             return {}
         metrics = {}
-        for kind, (predicted, gold, correct) in zip(_KINDS, self._counts.tolist(), strict=True):
+        for i, kind in enumerate(_KINDS):
+            predicted, gold, correct = counts[3 * i : 3 * i + 3]
             metrics[f"{kind}_precision"] = correct / max(predicted, 1)
             metrics[f"{kind}_recall"] = correct / max(gold, 1)
             metrics[f"{kind}_f1"] = 2 * correct / max(predicted + gold, 1)
-        if reset:
-            self.reset()
         return metrics

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from allennlp.common.testing import global_distributed_metric, run_distributed_test
 from allennlp.training.metrics import Metric
 
 from spigot_allennlp.training.metrics import SemanticDependencyF1
+from tests.training.metrics.two_workers import check_two_workers
 
 
 def graph(length, *arcs):
@@ -93,11 +93,13 @@ def test_two_workers_with_batches_of_different_shapes_give_the_figures_of_one():
     for arguments in zip(predicted, gold, mask, strict=True):
         alone(*arguments)
     assert alone.get_metric()["labelled_f1"] == pytest.approx(4 / 8)
-    run_distributed_test(
-        [-1, -1],
-        global_distributed_metric,
-        SemanticDependencyF1(),
-        {"predicted": predicted, "gold": gold, "mask": mask},
-        alone.get_metric(),
-        exact=True,
-    )
+    arguments = {"predicted": predicted, "gold": gold, "mask": mask}
+    check_two_workers(SemanticDependencyF1(), arguments, alone.get_metric())
+
+
+def test_a_worker_without_graphs():
+    gold = graph(4, (0, 2, 0))
+    arguments = {"predicted": [gold, None], "gold": [gold, None], "mask": [torch.ones(1, 4, dtype=torch.bool), None]}
+    alone = SemanticDependencyF1()
+    alone(gold, gold, torch.ones(1, 4, dtype=torch.bool))
+    check_two_workers(SemanticDependencyF1(), arguments, alone.get_metric())
