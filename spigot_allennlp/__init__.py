@@ -1,8 +1,9 @@
 """Importing the package registers all of it with AllenNLP."""
 
-from spigot_allennlp import compat
+from spigot_allennlp import bad_input, compat
 
 compat.repair()
+bad_input.report()
 
 import spigot_allennlp.commands  # noqa: E402
 import spigot_allennlp.data  # noqa: E402

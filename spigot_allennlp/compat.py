@@ -1,27 +1,44 @@
 """
-Repairs to AllenNLP 2.10.1: where a library of today has moved on, and where a killed training could not be recovered.
+Repairs to AllenNLP 2.10.1: where a library of today has moved on, where a killed training could not be recovered, and
+where several processes train together.
 Each is made only where a test shows that it is needed, and touches only what this package uses or documents.
 """
 
 import functools
 import inspect
 import io
+import json
 import logging
 import os
 import pickle
 import secrets
+import shutil
+import types
 import zipfile
 from pathlib import Path
 
 import numpy
 import torch
-from allennlp.common import cached_transformers
+from allennlp.commands import train
+from allennlp.commands.train import TrainModel
+from allennlp.common import Params, cached_transformers, util
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.file_utils import hardlink_or_copy
-from allennlp.training import Checkpointer, GradientDescentTrainer
-from allennlp.training.callbacks import WandBCallback
+from allennlp.data import Vocabulary
+from allennlp.data.samplers import MaxTokensBatchSampler
+from allennlp.nn.parallel import TorchDdpAccelerator
+from allennlp.training import Checkpointer, GradientDescentTrainer, gradient_descent_trainer
+from allennlp.training.callbacks import MixedPrecisionBackwardCallback, WandBCallback
 from allennlp.training.learning_rate_schedulers import ReduceOnPlateauLearningRateScheduler
+from allennlp.training.metrics import Metric
+from allennlp.training.util import create_serialization_dir
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import PreTrainedTokenizerBase
+
+from spigot_allennlp.bad_input import comes_from, explain
+from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.training.metrics import CountingMetric
+from spigot_allennlp.training.recover import RecoverCallback
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +58,19 @@ def repair() -> None:
     GradientDescentTrainer._maybe_restore_checkpoint = _with_best_weights(
         GradientDescentTrainer._maybe_restore_checkpoint
     )
+    train.train_model = _without_remains(train.train_model)
+    MaxTokensBatchSampler._lazy_groups_of_max_size = _without_empty(MaxTokensBatchSampler._lazy_groups_of_max_size)
+    if RecoverCallback not in gradient_descent_trainer.DEFAULT_CALLBACKS:
+        gradient_descent_trainer.DEFAULT_CALLBACKS += (RecoverCallback,)
+    Params.to_file = _whole_or_not_at_all(Params.to_file)
+    if not _scaled_losses_are_averaged():
+        callback = MixedPrecisionBackwardCallback
+        callback.on_backward = _with_average(callback.on_backward)
+    Vocabulary.save_to_files = _with_counts_saved(Vocabulary.save_to_files)
+    Vocabulary.from_files = classmethod(_with_counts_read(Vocabulary.from_files.__func__))
+    GradientDescentTrainer._validation_loss = _with_whole_shards(GradientDescentTrainer._validation_loss)
+    TorchDdpAccelerator.wrap_model = _with_unused_parameters(TorchDdpAccelerator.wrap_model)
+    TrainModel.finish = _without_lonely_test(TrainModel.finish)
 
 
 def _tokenizers_take_add_special_tokens() -> bool:
@@ -145,5 +175,162 @@ def _with_best_weights(restore):
             weights, _ = self._checkpointer.find_latest_checkpoint()
             Path(self._best_model_filename).unlink(missing_ok=True)
             hardlink_or_copy(weights, self._best_model_filename)
+
+    return repaired
+
+
+def _whole_or_not_at_all(to_file):
+    """AllenNLP writes config.json again when a training is recovered, and cannot recover one that has half of it."""
+
+    @functools.wraps(to_file)
+    def repaired(self, params_file, *args, **kwargs) -> None:
+        unfinished = Path(f"{params_file}.unfinished")
+        to_file(self, unfinished, *args, **kwargs)
+        unfinished.replace(params_file)
+
+    return repaired
+
+
+def _scaled_losses_are_averaged() -> bool:
+    """Of a group of accumulated batches AllenNLP averages the losses, but with a gradient scaler it sums them."""
+    loss = torch.ones((), requires_grad=True)
+    scaler = types.SimpleNamespace(scale=lambda scaled: scaled)
+    trainer = types.SimpleNamespace(_scaler=scaler, _num_gradient_accumulation_steps=2)
+    MixedPrecisionBackwardCallback("").on_backward(trainer, {"loss": loss}, False)
+    return loss.grad.item() == 0.5
+
+
+def _with_average(on_backward):
+    @functools.wraps(on_backward)
+    def repaired(self, trainer, batch_outputs, backward_called: bool, **kwargs) -> bool:
+        loss = batch_outputs["loss"] / trainer._num_gradient_accumulation_steps
+        return on_backward(self, trainer, {**batch_outputs, "loss": loss}, backward_called, **kwargs)
+
+    return repaired
+
+
+_COUNTS_FILE = ".counts.json"  # the framework passes over names that begin with a dot
+
+
+def _with_counts_saved(save_to_files):
+    """
+    How often each token occurs, which word dropout needs, is lost where a vocabulary is saved; and the workers of a
+    distributed training, and a recovered training, know only the saved one.
+    """
+
+    @functools.wraps(save_to_files)
+    def repaired(self, directory) -> None:
+        save_to_files(self, directory)
+        if self._retained_counter:
+            file = Path(directory) / _COUNTS_FILE
+            unfinished = file.with_suffix(f".{os.getpid()}")
+            unfinished.write_text(json.dumps(self._retained_counter), encoding="utf-8")
+            unfinished.replace(file)
+
+    return repaired
+
+
+def _with_counts_read(from_files):
+    @functools.wraps(from_files)
+    def repaired(cls, directory, *args, **kwargs):
+        vocabulary = from_files(cls, directory, *args, **kwargs)
+        file = Path(directory) / _COUNTS_FILE
+        if file.exists():
+            vocabulary._retained_counter = json.loads(file.read_text(encoding="utf-8"))
+        return vocabulary
+
+    return repaired
+
+
+def _with_whole_shards(validation_loss):
+    """
+    In distributed validation AllenNLP stops all workers when one has no batch left, and the sentences that others still
+    have are in no figure. Where all metrics count alone, nothing in validation needs the other workers.
+    """
+
+    @functools.wraps(validation_loss)
+    def repaired(self, epoch: int):
+        wrapper = self._ddp_wrapped_model
+        if not self._distributed or wrapper.is_sharded or not _counts_alone(self.model):
+            return validation_loss(self, epoch)
+        self._ddp_wrapped_model, self._distributed = None, False
+        try:
+            return validation_loss(self, epoch)
+        finally:
+            self._ddp_wrapped_model, self._distributed = wrapper, True
+
+    return repaired
+
+
+def _counts_alone(model: torch.nn.Module) -> bool:
+    attributes = [attribute for module in model.modules() for attribute in vars(module).values()]
+    metrics = [attribute for attribute in attributes if isinstance(attribute, Metric)]
+    return bool(metrics) and all(isinstance(metric, CountingMetric) for metric in metrics)
+
+
+def _with_unused_parameters(wrap_model):
+    """
+    Distributed training aborts where a batch leaves parameters without a gradient, unless it is told to look for them:
+    batches of one kind train one stage only, and the rule "pipeline" passes no gradient.
+    """
+
+    @functools.wraps(wrap_model)
+    def repaired(self, model):
+        if any(isinstance(module, StructuredArgmax) for module in model.modules()):
+            self._ddp_kwargs["find_unused_parameters"] = True
+        return wrap_model(self, model)
+
+    return repaired
+
+
+def _without_lonely_test(finish):
+    """
+    With `evaluate_on_test`, AllenNLP's first worker evaluates its own part of the test data, and waits in vain for the
+    metrics of the others.
+    """
+
+    @functools.wraps(finish)
+    def repaired(self, metrics) -> None:
+        if util.is_distributed() and self.evaluate_on_test:
+            logger.warning("evaluate_on_test needs one process; run `allennlp evaluate` on the archive instead.")
+            self.evaluate_on_test = False
+        finish(self, metrics)
+
+    return repaired
+
+
+def _without_remains(train_model):
+    """
+    A training that bad input stops leaves a directory that AllenNLP refuses to train into again. What it has written
+    before its first checkpoint is removed, unless an error is left to look into: one that bad input does not explain.
+    """
+
+    @functools.wraps(train_model)
+    def repaired(params, serialization_dir, *args, **kwargs):
+        output = Path(serialization_dir)
+        was_there = output.is_dir()
+        if was_there and any(output.iterdir()):  # which is refused, recovered from or, with --force, given up
+            return train_model(params, serialization_dir, *args, **kwargs)
+        try:
+            return train_model(params, serialization_dir, *args, **kwargs)
+        except Exception as error:
+            is_ours = not comes_from(error, create_serialization_dir)
+            if is_ours and explain(error) is not None and not any(output.glob("*.th")):
+                shutil.rmtree(output, ignore_errors=True)
+                if was_there:
+                    output.mkdir(exist_ok=True)
+            raise
+
+    return repaired
+
+
+def _without_empty(groups_of_max_size):
+    """AllenNLP puts an empty batch, which it cannot read, before a first sentence that is too long for any batch."""
+
+    @functools.wraps(groups_of_max_size)
+    def repaired(self, *args, **kwargs):
+        if self.max_tokens < 1:
+            raise ConfigurationError(f"max_tokens must be at least 1, but is {self.max_tokens}")
+        return filter(None, groups_of_max_size(self, *args, **kwargs))
 
     return repaired

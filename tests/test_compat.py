@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,14 +9,23 @@ import pytest
 import torch
 from allennlp.commands.train import train_model_from_file
 from allennlp.common import Params, cached_transformers
+from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
+from allennlp.data.data_loaders import MultiProcessDataLoader
+from allennlp.data.samplers import MaxTokensBatchSampler
 from allennlp.models import Model
-from allennlp.training import Checkpointer
-from allennlp.training.callbacks import WandBCallback
+from allennlp.training import Checkpointer, GradientDescentTrainer
+from allennlp.training import util as training_util
+from allennlp.training.callbacks import MixedPrecisionBackwardCallback, WandBCallback
 from allennlp.training.learning_rate_schedulers import LearningRateScheduler, ReduceOnPlateauLearningRateScheduler
+from allennlp.training.metrics import CategoricalAccuracy
 from allennlp.training.trainer import TrainerCheckpoint
 from transformers import PreTrainedTokenizerBase
 
 from spigot_allennlp import compat
+from spigot_allennlp.data.dataset_readers import SdpReader
+from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.training.metrics import Accuracy
 from tests import FIXTURES_ROOT
 
 
@@ -137,6 +147,103 @@ class TestWandB:
         assert len(ids) == 1  # the recovered training goes on with its run
 
 
+class TestRemains:
+    """What a training that fails leaves behind."""
+
+    @staticmethod
+    def fail(error: Exception, output: Path, *checkpoints: str, recover: bool = False) -> None:
+        """Trains until an error in the middle of the first epoch."""
+
+        def raise_error(trainer, epoch):
+            for name in checkpoints:
+                (output / name).touch()
+            raise error
+
+        with pytest.MonkeyPatch.context() as monkeypatch, pytest.raises(type(error)) as caught:
+            monkeypatch.setattr(GradientDescentTrainer, "_train_epoch", raise_error)
+            train(output, {}, recover=recover)
+        assert caught.value is error
+
+    def test_nothing_after_bad_input(self, tmp_path):
+        self.fail(FormatError("bad"), tmp_path / "new" / "output")
+        assert not (tmp_path / "new" / "output").exists()
+        self.fail(FormatError("bad"), tmp_path / "new")
+        assert list((tmp_path / "new").iterdir()) == []  # which was there, and empty
+
+    @pytest.mark.parametrize("checkpoint", ["best.th", "model_state_e0_b5.th"])
+    def test_checkpoints_stay(self, tmp_path, checkpoint):
+        self.fail(FormatError("bad"), tmp_path / "output", checkpoint)
+        assert {checkpoint, "config.json", "out.log"} <= {path.name for path in (tmp_path / "output").iterdir()}
+
+    def test_the_logs_of_what_bad_input_does_not_explain_stay(self, tmp_path):
+        self.fail(ZeroDivisionError("a bug"), tmp_path / "output")
+        assert {"config.json", "out.log"} <= {path.name for path in (tmp_path / "output").iterdir()}
+
+    @pytest.mark.parametrize("recover", [False, True])
+    def test_what_was_there_before_stays(self, tmp_path, recover):
+        (tmp_path / "results.txt").touch()
+        with pytest.raises(ConfigurationError, match=r"not empty|config\.json"):
+            train(tmp_path, {}, recover=recover)
+        assert [path.name for path in tmp_path.iterdir()] == ["results.txt"]
+
+    def test_what_another_process_writes_meanwhile_stays(self, monkeypatch, tmp_path):
+        def create(params, output, recover, force, create=training_util.create_serialization_dir):
+            (output / "results.txt").touch()
+            create(params, output, recover, force)
+
+        create.__wrapped__ = training_util.create_serialization_dir
+        monkeypatch.setattr(training_util, "create_serialization_dir", create)
+        with pytest.raises(ConfigurationError, match="not empty"):
+            train(tmp_path, {})
+        assert [path.name for path in tmp_path.iterdir()] == ["results.txt"]
+
+    def test_a_recovered_training_that_fails_keeps_its_directory(self, tmp_path):
+        self.fail(ZeroDivisionError("as a kill would"), tmp_path / "output")
+        before = {path.name for path in (tmp_path / "output").iterdir()}
+        self.fail(FormatError("bad"), tmp_path / "output", recover=True)
+        assert {path.name for path in (tmp_path / "output").iterdir()} >= before
+
+    @pytest.mark.parametrize("remains", [[], ["meta.json", "out.log"], ["meta.json", "out.log", "vocabulary"]])
+    def test_what_a_kill_leaves_before_the_first_checkpoint_is_recovered(self, tmp_path, remains):
+        self.fail(ZeroDivisionError("as a kill would"), tmp_path)
+        for path in tmp_path.iterdir():
+            if path.name not in {"config.json", *remains}:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in tmp_path.glob("vocabulary/*"):  # which was being written
+            path.unlink()
+        train(tmp_path, {}, recover=True)
+        assert (tmp_path / "model.tar.gz").exists()
+
+
+class TestMaxTokens:
+    @staticmethod
+    def batches(max_tokens: int) -> list[int]:
+        loader = MultiProcessDataLoader(
+            SdpReader(),
+            str(FIXTURES_ROOT / "toy" / "toy.sdp"),
+            batch_sampler=MaxTokensBatchSampler(max_tokens, sorting_keys=["tokens"], padding_noise=0.0),
+        )
+        loader.index_with(Vocabulary.from_instances(loader.iter_instances()))
+        return [len(batch["metadata"]) for batch in loader]
+
+    def test_a_sentence_that_is_too_long_for_any_batch_goes_alone(self):
+        assert self.batches(1) == [1] * 10
+        assert sum(self.batches(20)) == 10
+
+    @pytest.mark.parametrize("max_tokens", [0, -1])
+    def test_no_tokens_are_refused(self, max_tokens):
+        with pytest.raises(ConfigurationError, match=f"max_tokens must be at least 1, but is {max_tokens}"):
+            self.batches(max_tokens)
+
+
+class TestConfigFile:
+    def test_is_replaced_whole_or_not_at_all(self, tmp_path):
+        Params({"random_seed": 1}).to_file(tmp_path / "config.json")
+        with pytest.raises(TypeError):  # as a kill would, in the middle of writing
+            Params({"random_seed": 2, "trainer": object()}).to_file(tmp_path / "config.json")
+        assert Params.from_file(tmp_path / "config.json").as_dict() == {"random_seed": 1}
+
+
 class TestCheckpoints:
     @staticmethod
     def save(checkpointer: Checkpointer, epochs: int) -> None:
@@ -179,3 +286,54 @@ class TestCheckpoints:
         archived = torch.load(tmp_path / "best.th")
         for name, weight in model.state_dict().items():
             assert torch.equal(weight, first[name]) and torch.equal(archived[name], first[name])
+
+
+class TestGradientAccumulation:
+    @staticmethod
+    def backward(scale: float, steps: int) -> float:
+        loss = torch.ones((), requires_grad=True)
+        trainer = SimpleNamespace(
+            _scaler=SimpleNamespace(scale=lambda loss: scale * loss), _num_gradient_accumulation_steps=steps
+        )
+        assert MixedPrecisionBackwardCallback("").on_backward(trainer, {"loss": loss}, False)
+        return loss.grad.item()
+
+    def test_scaled_losses_are_averaged_over_a_group(self):
+        assert self.backward(scale=8.0, steps=4) == 2
+        assert self.backward(scale=8.0, steps=1) == 8
+
+    def test_a_framework_that_averages_is_left_alone(self):
+        original = MixedPrecisionBackwardCallback.on_backward
+        compat.repair()
+        assert MixedPrecisionBackwardCallback.on_backward is original
+        assert self.backward(scale=8.0, steps=4) == 2
+
+
+COUNTS = {"words": {"often": 9, "once": 1}}
+
+
+class TestFrequenciesOfTokens:
+    def test_they_are_kept_beside_a_vocabulary(self, tmp_path):
+        Vocabulary(counter=COUNTS).save_to_files(tmp_path)
+        read = Vocabulary.from_params(Params({"type": "from_files", "directory": str(tmp_path)}))
+        assert read._retained_counter == COUNTS
+        assert read._token_to_index.keys() == {"words"}  # the file with them is no namespace
+
+    def test_a_vocabulary_without_them_is_read_without(self, tmp_path):
+        Vocabulary(tokens_to_add={"words": ["often"]}).save_to_files(tmp_path)
+        assert not Vocabulary.from_files(tmp_path)._retained_counter
+
+    def test_those_of_new_data_take_their_place(self, tmp_path):
+        Vocabulary(counter=COUNTS).save_to_files(tmp_path)
+        assert Vocabulary.from_files_and_instances([], tmp_path)._retained_counter.get("words", {}) == {}
+
+
+class TestMetricsThatNeedNoOtherWorker:
+    def test_only_models_whose_metrics_all_count_alone(self):
+        model = torch.nn.Module()
+        assert not compat._counts_alone(model)
+        model.accuracy = Accuracy()
+        assert compat._counts_alone(model)
+        model.stage = torch.nn.Module()
+        model.stage.accuracy = CategoricalAccuracy()
+        assert not compat._counts_alone(model)

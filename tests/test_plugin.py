@@ -14,6 +14,7 @@ from allennlp.data.data_loaders.multitask_scheduler import MultiTaskScheduler
 from allennlp.models import Model
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.predictors import Predictor
+from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.metrics import Metric
 
 import spigot_allennlp
@@ -32,9 +33,10 @@ NAMES = {
     MultiTaskScheduler: {"spigot_interleaved"},
     Model: MODELS,
     Predictor: MODELS,
-    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores"},
+    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy"},
     TokenEmbedder: {"spigot_word_dropout"},
-    Subcommand: {"spigot-draw", "spigot-serve"},
+    TrainerCallback: {"spigot_recover"},
+    Subcommand: {"spigot-draw", "spigot-serve", "spigot-tune"},
 }
 
 

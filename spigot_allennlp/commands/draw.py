@@ -18,6 +18,7 @@ from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
 
+from spigot_allennlp.bad_input import explain
 from spigot_allennlp.data.companion import add_trees
 from spigot_allennlp.data.conll import read_conll
 from spigot_allennlp.data.sdp import SdpSentence, read_sdp
@@ -77,7 +78,7 @@ def _draw_from_args(args: argparse.Namespace) -> None:
             drawn = draw_differences(predictor, args.input_file, args.limit)
         output.write_text(drawn, encoding="utf-8")
     except (ConfigurationError, ValueError, OSError) as error:
-        sys.exit(f"spigot-draw: {error}")
+        sys.exit(f"spigot-draw: {explain(error) or error}")
 
 
 def draw_sentence(predictor: SentencePredictor, sentence: str) -> str:

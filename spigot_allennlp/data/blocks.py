@@ -1,5 +1,6 @@
 """What SDP and CoNLL-U share: sentences as blocks of tab-separated rows under `#` comments, apart by empty lines."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -107,9 +108,10 @@ def read_blocks(
 
 
 def read_file(path: str | PathLike[str]) -> Iterator[bytes]:
-    """The raw lines of a file, which is closed after the last."""
+    """The raw lines of a file, which is closed after the last. The byte order mark of some editors is left out."""
     with open(path, "rb") as file:
-        yield from file
+        for number, line in enumerate(file):
+            yield line if number else line.removeprefix(BOM_UTF8)
 
 
 def format_block(comments: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

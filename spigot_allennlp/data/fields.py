@@ -3,7 +3,9 @@ from collections import Counter
 import numpy
 import torch
 from allennlp.data import Vocabulary
-from allennlp.data.fields import AdjacencyField, SequenceField
+from allennlp.data.fields import AdjacencyField, LabelField, SequenceField
+
+from spigot_allennlp.data.format_error import FormatError
 
 
 class ArcField(AdjacencyField):
@@ -74,3 +76,35 @@ class ArcField(AdjacencyField):
             self._repeated_namespace,
             self._padding_value,
         )
+
+
+class KnownLabelField(LabelField):
+    """
+    The label of a sentence, in the namespace `labels`. One that the vocabulary does not know, as nothing in the
+    training data has it, raises a `FormatError` where the framework's field raises a `KeyError`.
+
+    # Parameters
+
+    label : `str`
+    name : `str`, optional (default = `None`)
+        The file, for the message.
+    line : `int`, optional (default = `None`)
+        Where the file has the sentence, for the message.
+    sentence_id : `str`, optional (default = `None`)
+        The sentence, for the message.
+    """
+
+    __slots__ = ["_place"]
+
+    def __init__(
+        self, label: str, name: str | None = None, line: int | None = None, sentence_id: str | None = None
+    ) -> None:
+        super().__init__(label)
+        self._place = (name, line, sentence_id)
+
+    def index(self, vocab: Vocabulary) -> None:
+        known = vocab.get_token_to_index_vocabulary("labels")
+        if self.label not in known:
+            message = f"expected a label that the training data has, {', '.join(known)}, found {self.label!r}"
+            raise FormatError(message, *self._place)
+        super().index(vocab)

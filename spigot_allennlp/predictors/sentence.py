@@ -13,6 +13,7 @@ from allennlp.models import Model
 from allennlp.predictors import Predictor
 from overrides import overrides
 
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.predictors.formats import to_conllu, to_sdp
@@ -95,7 +96,7 @@ class SentencePredictor(Predictor):
         # one are to be written first.
         self._num_lines += 1
         try:
-            content = json.loads(line.strip())
+            content = json.loads(line.removeprefix("\ufeff").strip())  # the byte order mark of some editors
         except json.JSONDecodeError as error:
             fault = f"expected a JSON object: {error.msg} at column {error.colno}"
             return _InputLine(self._num_lines, fault=fault)
@@ -147,7 +148,7 @@ class SentencePredictor(Predictor):
         if fault is not None:
             message = f"line {outputs['line']} of the input, not counting empty ones: {fault}"
             if self._on_error == "fatal":
-                raise ValueError(message)
+                raise FormatError(message)
             logger.warning("Skipped %s", message)
         if self._output_format == "json":
             return json.dumps(outputs) + "\n"
@@ -161,10 +162,10 @@ class SentencePredictor(Predictor):
         return header + "".join(map(to_sdp, sentences))
 
     @overrides
-    def _json_to_instance(self, json_dict: JsonDict) -> Instance:
+    def _json_to_instance(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Instance:
         """Expects `{"sentence": ...}` or `{"tokens": ...}`."""
         if "sentence" in json_dict:
-            sentence = self._tagger.sentence(_get_text(json_dict, "sentence"))
+            sentence = self._tagger.sentence(_get_text(json_dict, "sentence"), max_tokens)
         else:
             columns = {key: _get_column(json_dict, key) for key in _COLUMNS if key in json_dict}
             if len({len(column) for column in columns.values()}) > 1 or not columns["tokens"]:
@@ -175,9 +176,15 @@ class SentencePredictor(Predictor):
             sentence = TaggedSentence(**columns)
         return self._dataset_reader.text_to_instance(*sentence)
 
-    def json_to_instances(self, json_dict: JsonDict) -> list[Instance]:
+    def json_to_instances(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> list[Instance]:
         """
         The sentences of an input object; of a bad line of `allennlp predict` there are none, and its fault is noted.
+
+        # Parameters
+
+        json_dict : `JsonDict`
+        max_tokens : `int`, optional (default = `None`)
+            Raw text with more tokens is refused before it is tagged. By default none is.
 
         # Raises
 
@@ -189,9 +196,9 @@ class SentencePredictor(Predictor):
             if sum(key in json_dict for key in _INPUTS) != 1:
                 raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened(list(json_dict))}")
             if "text" in json_dict:
-                sentences = self._tagger.sentences(_get_text(json_dict, "text"))
+                sentences = self._tagger.sentences(_get_text(json_dict, "text"), max_tokens)
                 return [self._dataset_reader.text_to_instance(*sentence) for sentence in sentences]
-            return [self._json_to_instance(json_dict)]
+            return [self._json_to_instance(json_dict, max_tokens)]
         except ValueError as error:
             if not isinstance(json_dict, _InputLine):
                 raise

@@ -6,7 +6,8 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, Instance, Token, Vocabulary
 from allennlp.data.fields import ListField, TextField
 
-from spigot_allennlp.data.fields import ArcField
+from spigot_allennlp.data.fields import ArcField, KnownLabelField
+from spigot_allennlp.data.format_error import FormatError
 
 
 def _field(arcs, length=4, **kwargs):
@@ -146,3 +147,12 @@ def test_copies_are_equal_and_changes_are_seen():
 def test_arcs_that_fit_no_matrix_are_refused(arcs, message):
     with pytest.raises(ConfigurationError, match=message):
         _field(arcs)
+
+
+def test_a_label_that_the_vocabulary_does_not_know_is_named():
+    vocab = Vocabulary.from_instances(Instance({"label": KnownLabelField(label)}) for label in ("0", "1"))
+    known = KnownLabelField("1", "dev.txt", 3)
+    known.index(vocab)
+    assert known.as_tensor({}).item() == vocab.get_token_index("1", "labels")
+    with pytest.raises(FormatError, match=r"^dev\.txt, line 3, sentence '7': expected a label that .* found '2'$"):
+        KnownLabelField("2", "dev.txt", 3, "7").index(vocab)

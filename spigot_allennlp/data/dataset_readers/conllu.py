@@ -2,7 +2,6 @@ import os
 from collections.abc import Iterator, Sequence
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path
 from allennlp.data import DatasetReader, Instance
 
 from spigot_allennlp.data.conll import read_conll
@@ -32,7 +31,7 @@ class ConlluReader(SentenceReader):
 
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
         name = str(file_path)
-        for sentence in self.shard_iterable(read_conll(cached_path(name), name)):
+        for sentence in self.shard_iterable(read_conll(self.find_file(name), name)):
             self.check_length(sentence.forms, name, sentence.line, sentence.sentence_id)
             yield self.text_to_instance(
                 sentence.forms,

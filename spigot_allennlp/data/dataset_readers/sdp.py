@@ -2,11 +2,10 @@ import os
 from collections.abc import Iterator, Sequence
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path
 from allennlp.data import DatasetReader, Instance
 
 from spigot_allennlp.data.companion import add_trees
-from spigot_allennlp.data.conll import read_conll
+from spigot_allennlp.data.conll import ConllSentence, read_conll
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
 from spigot_allennlp.data.fields import ArcField
 from spigot_allennlp.data.format_error import FormatError
@@ -59,15 +58,25 @@ class SdpReader(SentenceReader):
             )
 
     def _read_sentences(self, name: str) -> Iterator[SdpSentence]:
-        sentences = read_sdp(cached_path(name), name)
+        sentences = read_sdp(self.find_file(name), name)
         if self._trees == "companion":
             companion = os.path.splitext(name)[0] + self._companion_suffix
-            sentences = add_trees(sentences, read_conll(cached_path(companion), companion), name, companion)
+            sentences = add_trees(sentences, self._read_companion(name, companion), name, companion)
         for sentence in sentences:
             if self._trees == "augmented" and sentence.heads is None:
                 message = "expected the augmented variant, with columns for head and deprel, found plain SDP 2015"
                 raise FormatError(message, name, sentence.line, sentence.sentence_id)
             yield sentence
+
+    def _read_companion(self, name: str, companion: str) -> Iterator[ConllSentence]:
+        try:
+            path = self.find_file(companion)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"expected the trees of {name} in {companion}, as the reader's `trees` is 'companion', found no such "
+                "file; set dataset_reader.trees to 'augmented' for trees in the file's own columns, to 'none' for none"
+            ) from None
+        return read_conll(path, companion)
 
     def text_to_instance(  # type: ignore
         self,

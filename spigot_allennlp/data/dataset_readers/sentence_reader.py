@@ -1,7 +1,9 @@
+import os
 from collections.abc import Sequence
 from typing import Optional
 
 from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path
 from allennlp.data import DatasetReader, Field, Instance, TokenIndexer
 from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
@@ -40,10 +42,21 @@ class SentenceReader(DatasetReader):
             # Not `tags`: a namespace of that name has no padding and no unknown tag.
             "pos": SingleIdTokenIndexer(namespace="pos", feature_name="tag_"),
         }
+        if max_tokens_per_sentence is not None and max_tokens_per_sentence < 1:
+            raise ConfigurationError(f"max_tokens_per_sentence must be at least 1, but is {max_tokens_per_sentence}")
         self._max_tokens_per_sentence = max_tokens_per_sentence
 
     def apply_token_indexers(self, instance: Instance) -> None:
         instance["tokens"].token_indexers = self._token_indexers
+
+    def find_file(self, name: str) -> str:
+        """The local path of a file of data. Raises an `OSError` where there is none, and where there is a folder."""
+        if not name:
+            raise FileNotFoundError("expected the path of a file of data, found an empty one")
+        path = cached_path(name)
+        if os.path.isdir(path):
+            raise IsADirectoryError(f"expected a file of data, found the folder {name}")
+        return path
 
     def check_length(self, forms: Sequence[str], name: str, line: int | None, sentence_id: str | None) -> None:
         """Raises a `FormatError` for a sentence with more tokens than are allowed."""

@@ -3,11 +3,11 @@ from collections.abc import Iterator, Sequence
 from typing import Optional
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path
 from allennlp.data import DatasetReader, Instance
-from allennlp.data.fields import LabelField
 
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
+from spigot_allennlp.data.fields import KnownLabelField
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sentiment import SentimentSentence, read_sentiment
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 
@@ -47,15 +47,20 @@ class SentimentReader(SentenceReader):
         for sentence in self.shard_iterable(self._read_sentences(name)):
             tagged = self._tag(sentence)
             self.check_length(tagged.tokens, name, sentence.line, sentence.sentence_id)
-            yield self.text_to_instance(*tagged, sentence.label, sentence.sentence_id)
+            yield self.text_to_instance(*tagged, sentence.label, sentence.sentence_id, name, sentence.line)
 
     def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
-        for sentence in read_sentiment(cached_path(name), name):
+        is_empty = True
+        for sentence in read_sentiment(self.find_file(name), name):
             if sentence.is_tree and self._granularity == "2-class":
                 if sentence.label not in _BINARY:
                     continue
                 sentence.label = _BINARY[sentence.label]
             yield sentence
+            is_empty = False
+        if is_empty:
+            message = "expected a sentence that is not neutral, found none; granularity '5-class' keeps neutral ones"
+            raise FormatError(message, name)
 
     def _tag(self, sentence: SentimentSentence) -> TaggedSentence:
         if sentence.tokens is None:
@@ -71,6 +76,8 @@ class SentimentReader(SentenceReader):
         lemmas: Sequence[str],
         label: str | None = None,
         sentence_id: str | None = None,
+        name: str | None = None,
+        line: int | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -81,6 +88,10 @@ class SentimentReader(SentenceReader):
         lemmas : `Sequence[str]`
         label : `str`, optional (default = `None`)
         sentence_id : `str`, optional (default = `None`)
+        name : `str`, optional (default = `None`)
+            The file, for messages.
+        line : `int`, optional (default = `None`)
+            Where the file has the sentence, for messages.
 
         # Returns
 
@@ -89,10 +100,10 @@ class SentimentReader(SentenceReader):
         tokens : `TextField`
         metadata : `MetadataField`
             A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
-        label : `LabelField`, if a label is given
+        label : `KnownLabelField`, if a label is given
             In the namespace `labels`.
         """
         fields = self.make_fields(tokens, tags, lemmas, sentence_id=sentence_id)
         if label is not None:
-            fields["label"] = LabelField(label)
+            fields["label"] = KnownLabelField(label, name, line, sentence_id)
         return Instance(fields)
