@@ -147,5 +147,5 @@ HOSTILE = [
     _json({"text": _text(signs, word_length, num_characters)})
     for signs in (list("€$%+="), list(".,;:!?()[]{}'\""), [":)", "'s", "...", "<3"], list("a'€"), ["\U0001f642"])
     for word_length in (4, 30, 200)
-    for num_characters in (1_200, 10_000)
+    for num_characters in (480, 1_200, 10_000)
 ]

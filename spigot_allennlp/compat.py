@@ -4,6 +4,7 @@ where several processes train together.
 Each is made only where a test shows that it is needed, and touches only what this package uses or documents.
 """
 
+import contextlib
 import functools
 import inspect
 import io
@@ -15,7 +16,9 @@ import secrets
 import shutil
 import types
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -32,6 +35,7 @@ from allennlp.training.callbacks import MixedPrecisionBackwardCallback, WandBCal
 from allennlp.training.learning_rate_schedulers import ReduceOnPlateauLearningRateScheduler
 from allennlp.training.metrics import Metric
 from allennlp.training.util import create_serialization_dir
+from allennlp.version import VERSION
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import PreTrainedTokenizerBase
 
@@ -44,33 +48,40 @@ logger = logging.getLogger(__name__)
 
 
 def repair() -> None:
-    """Makes the repairs that are needed."""
+    """Makes the repairs that are needed, once however often it is called."""
     if not _tokenizers_take_add_special_tokens():
-        cached_transformers.get_tokenizer = _without_add_special_tokens(cached_transformers.get_tokenizer)
+        _wrap(cached_transformers, "get_tokenizer", _without_add_special_tokens)
     if not _numpy_scalars_can_be_loaded():
         torch.serialization.add_safe_globals(_NUMPY_SCALAR)
     if not _reduce_on_plateau_takes_verbose():
-        scheduler = ReduceOnPlateauLearningRateScheduler
-        scheduler.__init__ = _without_verbose(scheduler.__init__)
-    # Whether these are needed shows only when they are called: they test it there, and do nothing where they are not.
-    WandBCallback.on_start = _with_run_id(WandBCallback.on_start)
-    Checkpointer.load_checkpoint = _without_half_written(Checkpointer.load_checkpoint)
-    GradientDescentTrainer._maybe_restore_checkpoint = _with_best_weights(
-        GradientDescentTrainer._maybe_restore_checkpoint
-    )
-    train.train_model = _without_remains(train.train_model)
-    MaxTokensBatchSampler._lazy_groups_of_max_size = _without_empty(MaxTokensBatchSampler._lazy_groups_of_max_size)
+        _wrap(ReduceOnPlateauLearningRateScheduler, "__init__", _without_verbose)
+    if not _scaled_losses_are_averaged():
+        _wrap(MixedPrecisionBackwardCallback, "on_backward", _with_average)
+    _wrap(WandBCallback, "on_start", _with_run_id)  # tests when it is called, not to import wandb here
+    if VERSION != "2.10.1":  # whether another needs the rest would take a training, or a kill, to tell
+        return
+    _wrap(Checkpointer, "load_checkpoint", _without_half_written)
+    _wrap(GradientDescentTrainer, "_maybe_restore_checkpoint", _with_best_weights)
     if RecoverCallback not in gradient_descent_trainer.DEFAULT_CALLBACKS:
         gradient_descent_trainer.DEFAULT_CALLBACKS += (RecoverCallback,)
-    Params.to_file = _whole_or_not_at_all(Params.to_file)
-    if not _scaled_losses_are_averaged():
-        callback = MixedPrecisionBackwardCallback
-        callback.on_backward = _with_average(callback.on_backward)
-    Vocabulary.save_to_files = _with_counts_saved(Vocabulary.save_to_files)
-    Vocabulary.from_files = classmethod(_with_counts_read(Vocabulary.from_files.__func__))
-    GradientDescentTrainer._validation_loss = _with_whole_shards(GradientDescentTrainer._validation_loss)
-    TorchDdpAccelerator.wrap_model = _with_unused_parameters(TorchDdpAccelerator.wrap_model)
-    TrainModel.finish = _without_lonely_test(TrainModel.finish)
+    _wrap(Params, "to_file", _whole_or_not_at_all)
+    _wrap(train, "train_model", _without_remains)
+    _wrap(MaxTokensBatchSampler, "_lazy_groups_of_max_size", _without_empty)
+    _wrap(Vocabulary, "save_to_files", _with_counts_saved)
+    _wrap(Vocabulary, "from_files", _with_counts_read)
+    _wrap(GradientDescentTrainer, "_validation_loss", _with_whole_shards)
+    _wrap(TorchDdpAccelerator, "wrap_model", _with_unused_parameters)
+    _wrap(TrainModel, "finish", _without_lonely_test)
+
+
+def _wrap(owner: Any, name: str, repair: Callable[[Callable], Callable]) -> None:
+    original = inspect.getattr_static(owner, name)
+    function = original.__func__ if isinstance(original, classmethod) else original
+    if getattr(function, "_repair", None) is repair:
+        return
+    repaired = repair(function)
+    repaired._repair = repair
+    setattr(owner, name, classmethod(repaired) if isinstance(original, classmethod) else repaired)
 
 
 def _tokenizers_take_add_special_tokens() -> bool:
@@ -140,19 +151,45 @@ def _with_run_id(on_start):
 def _without_half_written(load_checkpoint):
     """
     A process that is killed while it writes leaves a checkpoint that AllenNLP can neither load nor, once it is there,
-    write again: it is deleted, and the one before it is loaded.
+    write again: it is put aside, and the one before it is loaded.
     """
 
     @functools.wraps(load_checkpoint)
     def repaired(self):
-        # PyTorch's files are zip archives, whose last bytes are what makes them one.
-        while (paths := self.find_latest_checkpoint()) and not all(map(zipfile.is_zipfile, paths)):
-            logger.warning("The checkpoint %s is incomplete and is deleted.", paths[0])
-            for path in paths:
-                Path(path).unlink(missing_ok=True)  # in distributed training another worker may have been faster
-        return load_checkpoint(self)
+        while (paths := self.find_latest_checkpoint()) and not all(map(_is_whole, paths)):
+            logger.warning("The checkpoint %s is incomplete and is put aside.", paths[0])
+            for path in reversed(paths):  # the weights, by which it is found, last
+                with contextlib.suppress(FileNotFoundError):  # in distributed training another worker may be faster
+                    Path(path).replace(f"{path}.incomplete")
+        checkpoint = load_checkpoint(self)
+        _check_same_point_everywhere(paths)
+        return checkpoint
 
     return repaired
+
+
+def _is_whole(path: str) -> bool:
+    """An `OSError` says nothing of what the file holds, and gets out."""
+    try:
+        with open(path, "rb") as file:
+            # PyTorch's files are zip archives, whose last bytes are what makes them one.
+            return zipfile.is_zipfile(file)
+    except FileNotFoundError:  # killed between the two files
+        return False
+
+
+def _check_same_point_everywhere(paths) -> None:
+    """Workers on several machines have checkpoints of their own. From unlike ones they would wait for each other."""
+    if not util.is_distributed():
+        return
+    name = Path(paths[0]).name if paths else "none"
+    names = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(names, name)
+    if len(set(names)) > 1:
+        raise ConfigurationError(
+            f"expected the same latest checkpoint on all machines, found {', '.join(sorted(set(names)))}: "
+            "remove the later ones"
+        )
 
 
 def _with_best_weights(restore):
@@ -184,7 +221,7 @@ def _whole_or_not_at_all(to_file):
 
     @functools.wraps(to_file)
     def repaired(self, params_file, *args, **kwargs) -> None:
-        unfinished = Path(f"{params_file}.unfinished")
+        unfinished = Path(f"{params_file}.unfinished{os.getpid()}")
         to_file(self, unfinished, *args, **kwargs)
         unfinished.replace(params_file)
 
@@ -201,6 +238,8 @@ def _scaled_losses_are_averaged() -> bool:
 
 
 def _with_average(on_backward):
+    """The last group of an epoch, which may be smaller, is averaged as if it were not."""
+
     @functools.wraps(on_backward)
     def repaired(self, trainer, batch_outputs, backward_called: bool, **kwargs) -> bool:
         loss = batch_outputs["loss"] / trainer._num_gradient_accumulation_steps
@@ -264,6 +303,8 @@ def _with_whole_shards(validation_loss):
 
 def _counts_alone(model: torch.nn.Module) -> bool:
     attributes = [attribute for module in model.modules() for attribute in vars(module).values()]
+    for container in [attribute for attribute in attributes if isinstance(attribute, (dict, list, tuple))]:
+        attributes += container.values() if isinstance(container, dict) else container
     metrics = [attribute for attribute in attributes if isinstance(attribute, Metric)]
     return bool(metrics) and all(isinstance(metric, CountingMetric) for metric in metrics)
 
@@ -299,10 +340,21 @@ def _without_lonely_test(finish):
     return repaired
 
 
+_WRITTEN_BEFORE_TRAINING = (
+    "config.json",
+    "config.json.unfinished*",
+    "meta.json",
+    "out.log",
+    "out_worker*.log",
+    "vocabulary",
+    "log",
+)
+
+
 def _without_remains(train_model):
     """
     A training that bad input stops leaves a directory that AllenNLP refuses to train into again. What it has written
-    before its first checkpoint is removed, unless an error is left to look into: one that bad input does not explain.
+    before it trains is removed, unless an error is left to look into: one that bad input does not explain.
     """
 
     @functools.wraps(train_model)
@@ -314,14 +366,25 @@ def _without_remains(train_model):
         try:
             return train_model(params, serialization_dir, *args, **kwargs)
         except Exception as error:
-            is_ours = not comes_from(error, create_serialization_dir)
-            if is_ours and explain(error) is not None and not any(output.glob("*.th")):
-                shutil.rmtree(output, ignore_errors=True)
-                if was_there:
-                    output.mkdir(exist_ok=True)
+            refused = comes_from(error, create_serialization_dir)
+            has_trained = comes_from(error, TrainModel.run, TrainModel.finish) or any(output.glob("*.th"))
+            if not refused and not has_trained and explain(error) is not None:
+                _remove_remains(output)
+                if not was_there:
+                    with contextlib.suppress(OSError):  # something else has been put there
+                        output.rmdir()
             raise
 
     return repaired
+
+
+def _remove_remains(output: Path) -> None:
+    for pattern in _WRITTEN_BEFORE_TRAINING:
+        for path in output.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _without_empty(groups_of_max_size):

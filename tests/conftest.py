@@ -1,4 +1,8 @@
 import json
+import os
+
+# Before torch is imported: two processes share the cores already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from allennlp.commands.train import train_model_from_file

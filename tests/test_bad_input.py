@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 import tarfile
@@ -15,9 +16,13 @@ from pathlib import Path
 import pytest
 from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
+from allennlp.common import FromParams, Params
 from allennlp.common import logging as common_logging
 from allennlp.common.checks import ConfigurationError
+from allennlp.common.file_utils import cached_path
 from allennlp.data.data_loaders.multiprocess_data_loader import WorkerError
+from allennlp.predictors import Predictor
+from allennlp.training import GradientDescentTrainer
 from torch.multiprocessing import ProcessRaisedException
 
 from spigot_allennlp import bad_input
@@ -32,6 +37,7 @@ from tests.bad_input_rows import (
     DATA,
     EVALUATED,
     FILES,
+    LATE_SETTINGS,
     LINE,
     LINES,
     OPTIONS,
@@ -168,6 +174,12 @@ class TestConfig:
     def test_a_setting(self, train, config, settings, expected):
         assert matches(expected, train(FIXTURES_ROOT / config, "--overrides", json.dumps(settings)))
 
+    @pytest.mark.parametrize("config, settings, expected", LATE_SETTINGS)
+    def test_a_setting_that_is_told_late(self, allennlp, tmp_path, config, settings, expected):
+        arguments = ("train", FIXTURES_ROOT / config, "-s", tmp_path / "output", "--overrides", json.dumps(settings))
+        assert matches(expected, allennlp(*arguments))
+        assert (tmp_path / "output" / "out.log").exists()
+
     @pytest.mark.parametrize("key", ["dataset_reader", "train_data_path", "model", "data_loader", "trainer"])
     def test_a_missing_key(self, train, tmp_path, key):
         config = tmp_path / "config.jsonnet"
@@ -261,7 +273,7 @@ class TestArchive:
     @pytest.mark.parametrize(
         "command, expected",
         [
-            ("draw", "spigot-draw: expected a model of spigot_allennlp, found BasicClassifier"),
+            ("draw", "expected a model of spigot_allennlp, found BasicClassifier"),
             ("serve", "expected a predictor of spigot_allennlp, found TextClassifierPredictor"),
             ("pretrained", "model.tar.gz holds no DependencyParser"),
         ],
@@ -317,6 +329,21 @@ class TestByteOrderMark:
             main()
 
 
+class BrokenCallback(FromParams):
+    def __init__(self) -> None:
+        self.names = dict([(1, 2), (3,)])
+
+
+class BrokenPart:
+    def __init__(part) -> None:  # noqa: N805
+        part.number = int("a")
+
+
+class CallbackWithBrokenPart(FromParams):
+    def __init__(self) -> None:
+        self.part = BrokenPart()
+
+
 class TestReport:
     """What becomes of an error that nothing catches."""
 
@@ -325,7 +352,7 @@ class TestReport:
         """Runs something that fails, and gives what a program that ends so writes to stderr."""
         monkeypatch.setattr(common_logging, "prepare_global_logging", common_logging.prepare_global_logging)
         monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
-        bad_input.report()
+        monkeypatch.setattr("allennlp.commands.import_plugins", bad_input.report)  # which importing the package does
 
         def fail(run) -> str:
             try:
@@ -370,20 +397,78 @@ class TestReport:
             and "dependency_parser.py" in (output / "out.log").read_text()
         )
 
-    @pytest.mark.parametrize("in_process", [WorkerError, ProcessRaisedException])
-    def test_in_another_process(self, in_process):
-        def explain(error: Exception) -> str | None:
-            try:
-                raise error
-            except Exception:
-                text = traceback.format_exc()
-            if in_process is WorkerError:
-                return bad_input.explain(WorkerError(repr(error), [text]))
-            return bad_input.explain(ProcessRaisedException(text, error_index=0, error_pid=1))
+    @pytest.mark.parametrize(
+        "go_wrong",
+        [
+            lambda: open("/nowhere"),
+            lambda: cached_path("/nowhere"),
+            lambda: json.loads("<html>"),
+            lambda: Predictor.load_line(None, "<html>"),
+            lambda: socket.create_connection(("localhost", 1), timeout=1),
+        ],
+        ids=["open", "cached_path", "json", "JSON of the framework's", "connection"],
+    )
+    def test_in_a_training_step_it_is_a_bug(self, fail, monkeypatch, tmp_path, go_wrong):
+        monkeypatch.setattr(GradientDescentTrainer, "_train_epoch", lambda trainer, epoch: go_wrong())
+        told = fail(self.command(monkeypatch, "train", FIXTURES_ROOT / TREES, "-s", tmp_path / "output"))
+        log = (tmp_path / "output" / "out.log").read_text()
+        assert "error: " not in told and "Traceback" in log and "_train_epoch" in log
 
+    @pytest.mark.parametrize("error", [OSError("a bug"), json.JSONDecodeError("a bug", "<html>", 0)])
+    def test_what_no_reader_of_files_raises_is_a_bug(self, fail, monkeypatch, tmp_path, error):
+        def broken(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr("spigot_allennlp.models.dependency_parser.AttachmentScores", broken)
+        fail(self.command(monkeypatch, "train", FIXTURES_ROOT / TREES, "-s", tmp_path / "output"))
+        assert "Traceback" in (tmp_path / "output" / "out.log").read_text()
+
+    @pytest.mark.parametrize("broken", [BrokenCallback, CallbackWithBrokenPart])
+    def test_a_bug_in_a_constructor_of_the_users(self, broken):
+        with pytest.raises(ValueError) as caught:
+            broken.from_params(Params({}))
+        assert bad_input.explain(caught.value) is None
+
+    def test_the_hook_is_set_only_while_the_command_runs(self, monkeypatch):
+        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+        bad_input.report()
+        assert sys.excepthook is sys.__excepthook__
+
+    @staticmethod
+    def in_process(kind: type[Exception], run) -> Exception:
+        """The error that stands for one in another process."""
+        try:
+            run()
+        except Exception as error:
+            text = traceback.format_exc()
+            if kind is WorkerError:
+                return WorkerError(repr(error), [text])
+        return ProcessRaisedException(text, error_index=0, error_pid=1)
+
+    @pytest.mark.parametrize("kind", [WorkerError, ProcessRaisedException])
+    def test_in_another_process(self, kind):
+        def explain(error: Exception, earlier: Exception | None = None) -> str | None:
+            def run():
+                try:
+                    if earlier is not None:
+                        raise earlier
+                finally:
+                    raise error
+
+            return bad_input.explain(self.in_process(kind, run))
+
+        assert explain(ValueError("a bug"), FormatError("expected a")) is None
+        assert explain(FormatError("expected a"), ValueError("a bug")) == "expected a"
+        assert explain(ValueError(f"a bug, not\n{FormatError.__module__}.FormatError: x")) is None
         assert explain(FormatError("expected a", "x.sdp", 3)) == "x.sdp, line 3: expected a"
         assert explain(ConfigurationError("wrong")) == "wrong"
         assert explain(ValueError("a bug")) is None
+
+    @pytest.mark.parametrize("kind", [WorkerError, ProcessRaisedException])
+    def test_where_an_error_of_another_process_comes_from(self, kind):
+        error = self.in_process(kind, lambda: cached_path("/nowhere"))
+        assert bad_input.comes_from(error, main, cached_path)
+        assert not bad_input.comes_from(error, main)
 
     @pytest.mark.slow
     def test_the_program_ends_with_one_line_and_status_1(self, tmp_path):

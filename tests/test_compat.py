@@ -43,6 +43,20 @@ def forget_second_epoch(output: Path) -> None:
         path.unlink()
 
 
+def test_repairs_are_made_once():
+    before = Checkpointer.load_checkpoint, Vocabulary.from_files.__func__, GradientDescentTrainer._validation_loss
+    compat.repair()
+    after = Checkpointer.load_checkpoint, Vocabulary.from_files.__func__, GradientDescentTrainer._validation_loss
+    assert before == after
+
+
+def test_another_version_is_left_alone(monkeypatch):
+    monkeypatch.setattr(compat, "VERSION", "2.11.0")
+    monkeypatch.setattr(Checkpointer, "load_checkpoint", original := lambda self: None)
+    compat.repair()
+    assert Checkpointer.load_checkpoint is original
+
+
 class TestTokenizer:
     def test_repaired_only_where_needed(self, monkeypatch):
         repaired = cached_transformers.get_tokenizer
@@ -151,29 +165,61 @@ class TestRemains:
     """What a training that fails leaves behind."""
 
     @staticmethod
-    def fail(error: Exception, output: Path, *checkpoints: str, recover: bool = False) -> None:
-        """Trains until an error in the middle of the first epoch."""
+    def fail(error: Exception, output: Path, *files: str, during: str = "_train_epoch", recover: bool = False) -> None:
+        """Trains until an error in the middle of the first epoch, when the files are there, or while it gets ready."""
 
-        def raise_error(trainer, epoch):
-            for name in checkpoints:
+        def raise_error(*args, **kwargs):
+            for name in files:
                 (output / name).touch()
             raise error
 
         with pytest.MonkeyPatch.context() as monkeypatch, pytest.raises(type(error)) as caught:
-            monkeypatch.setattr(GradientDescentTrainer, "_train_epoch", raise_error)
+            monkeypatch.setattr(GradientDescentTrainer, during, raise_error)
             train(output, {}, recover=recover)
         assert caught.value is error
 
     def test_nothing_after_bad_input(self, tmp_path):
-        self.fail(FormatError("bad"), tmp_path / "new" / "output")
+        self.fail(FormatError("bad"), tmp_path / "new" / "output", during="__init__")
         assert not (tmp_path / "new" / "output").exists()
-        self.fail(FormatError("bad"), tmp_path / "new")
+        self.fail(FormatError("bad"), tmp_path / "new", during="__init__")
         assert list((tmp_path / "new").iterdir()) == []  # which was there, and empty
 
     @pytest.mark.parametrize("checkpoint", ["best.th", "model_state_e0_b5.th"])
     def test_checkpoints_stay(self, tmp_path, checkpoint):
-        self.fail(FormatError("bad"), tmp_path / "output", checkpoint)
+        self.fail(FormatError("bad"), tmp_path / "output", checkpoint, during="__init__")
         assert {checkpoint, "config.json", "out.log"} <= {path.name for path in (tmp_path / "output").iterdir()}
+
+    def test_what_the_user_puts_there_meanwhile_stays(self, tmp_path):
+        self.fail(FormatError("bad"), tmp_path / "output", "notes.txt", during="__init__")
+        assert [path.name for path in (tmp_path / "output").iterdir()] == ["notes.txt"]
+
+    def test_a_folder_that_was_there_stays_what_it_is(self, tmp_path):
+        (tmp_path / "prepared").mkdir()
+        (tmp_path / "prepared").chmod(0o2770)
+        (tmp_path / "link").symlink_to("prepared")
+        before = (tmp_path / "prepared").stat()
+        for name in ("prepared", "link"):
+            self.fail(FormatError("bad"), tmp_path / name, during="__init__")
+            after = (tmp_path / "prepared").stat()
+            assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+            assert list((tmp_path / "prepared").iterdir()) == []
+        assert (tmp_path / "link").is_symlink()
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            FormatError("bad"),
+            ConfigurationError("bad"),
+            OSError(28, "No space left on device"),
+            ConnectionResetError("by peer"),
+            json.JSONDecodeError("Expecting value", "<html>", 0),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_all_stays_where_training_has_begun(self, tmp_path, error):
+        self.fail(error, tmp_path / "output")
+        names = {path.name for path in (tmp_path / "output").iterdir()}
+        assert {"config.json", "meta.json", "out.log", "vocabulary"} <= names
 
     def test_the_logs_of_what_bad_input_does_not_explain_stay(self, tmp_path):
         self.fail(ZeroDivisionError("a bug"), tmp_path / "output")
@@ -266,7 +312,20 @@ class TestCheckpoints:
     def test_half_written_is_all_there_is(self, tmp_path):
         (tmp_path / "model_state_e1_b0.th").touch()
         assert Checkpointer(tmp_path).load_checkpoint() is None
-        assert not list(tmp_path.iterdir())
+        assert [path.name for path in tmp_path.iterdir()] == ["model_state_e1_b0.th.incomplete"]
+
+    @pytest.mark.parametrize("error", [PermissionError, OSError])
+    def test_one_that_cannot_be_opened_now_is_not_taken_for_half_written(self, tmp_path, monkeypatch, error):
+        checkpointer = Checkpointer(tmp_path)
+        self.save(checkpointer, 1)
+
+        def fail(*args, **kwargs):
+            raise error("too many open files")
+
+        with monkeypatch.context() as context, pytest.raises(error):
+            context.setattr("builtins.open", fail)
+            checkpointer.load_checkpoint()
+        assert checkpointer.load_checkpoint().trainer_state["epochs_completed"] == 1
 
     def test_whole_ones_are_kept(self, tmp_path):
         checkpointer = Checkpointer(tmp_path)
@@ -336,4 +395,11 @@ class TestMetricsThatNeedNoOtherWorker:
         assert compat._counts_alone(model)
         model.stage = torch.nn.Module()
         model.stage.accuracy = CategoricalAccuracy()
+        assert not compat._counts_alone(model)
+
+    @pytest.mark.parametrize("container", [{"accuracy": CategoricalAccuracy()}, [CategoricalAccuracy()]])
+    def test_metrics_in_a_container_are_seen(self, container):
+        model = torch.nn.Module()
+        model.accuracy = Accuracy()
+        model.metrics = container
         assert not compat._counts_alone(model)

@@ -4,12 +4,10 @@ of a file whose prediction differs from gold.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from html import escape
 from os import PathLike
 from pathlib import Path
-from tarfile import TarError
 
 from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
@@ -18,7 +16,6 @@ from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
 
-from spigot_allennlp.bad_input import explain
 from spigot_allennlp.data.companion import add_trees
 from spigot_allennlp.data.conll import read_conll
 from spigot_allennlp.data.sdp import SdpSentence, read_sdp
@@ -69,21 +66,22 @@ class Draw(Subcommand):
 
 
 def _draw_from_args(args: argparse.Namespace) -> None:
-    try:
-        output = _check_output(args.output, ".svg" if args.input_file is None else ".html")
-        predictor = _load_predictor(args.archive_path, args.cuda_device, args.spacy_model)
-        if args.input_file is None:
-            drawn = draw_sentence(predictor, args.sentence)
-        else:
-            drawn = draw_differences(predictor, args.input_file, args.limit)
-        output.write_text(drawn, encoding="utf-8")
-    except (ConfigurationError, ValueError, OSError) as error:
-        sys.exit(f"spigot-draw: {explain(error) or error}")
+    output = _check_output(args.output, ".svg" if args.input_file is None else ".html")
+    predictor = _load_predictor(args.archive_path, args.cuda_device, args.spacy_model)
+    if args.input_file is None:
+        drawn = draw_sentence(predictor, args.sentence)
+    else:
+        drawn = draw_differences(predictor, args.input_file, args.limit)
+    output.write_text(drawn, encoding="utf-8")
 
 
 def draw_sentence(predictor: SentencePredictor, sentence: str) -> str:
     """An SVG document of the tree and the graph, as far as the model predicts them, of a sentence of raw text."""
-    return stack(_draw(_check_drawable(predictor.predict_json({"sentence": sentence}))))
+    try:
+        (instance,) = predictor.json_to_instances({"sentence": sentence})
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    return stack(_draw(_check_drawable(predictor.predict_instance(instance))))
 
 
 def draw_differences(predictor: SentencePredictor, input_file: str | PathLike[str], limit: int) -> str:
@@ -115,15 +113,12 @@ def draw_differences(predictor: SentencePredictor, input_file: str | PathLike[st
 def _check_output(name: str, suffix: str) -> Path:
     output = Path(name)
     if output.suffix != suffix or not output.parent.is_dir() or output.is_dir():
-        raise ValueError(f"--output must be a {suffix} file in an existing folder, found {name}")
+        raise ConfigurationError(f"--output must be a {suffix} file in an existing folder, found {name}")
     return output
 
 
 def _load_predictor(archive_path: str, cuda_device: int, spacy_model: str | None) -> SentencePredictor:
-    try:
-        archive = load_archive(archive_path, cuda_device=cuda_device)
-    except TarError as error:
-        raise ValueError(f"{archive_path} is no model archive: {error}") from error
+    archive = load_archive(archive_path, cuda_device=cuda_device)
     name = archive.model.default_predictor
     if name is None or not issubclass(Predictor.by_name(name), SentencePredictor):
         raise ConfigurationError(f"expected a model of spigot_allennlp, found {type(archive.model).__name__}")

@@ -90,7 +90,7 @@ def tune(
     # Raises
 
     `ConfigurationError`, before anything is written, if the extra `tune` is not installed, or the config, the search
-    space or the folder cannot be used.
+    space or the folder cannot be used; `FileNotFoundError`, if there is no config or search space.
     """
     try:
         from spigot_allennlp.tuning.config import TunedConfig
@@ -128,6 +128,4 @@ def _tune_from_args(args: argparse.Namespace) -> None:
         )
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    except (ConfigurationError, ValueError, OSError) as error:
-        sys.exit(f"spigot-tune: {error}")
     print(table)

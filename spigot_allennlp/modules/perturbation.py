@@ -1,9 +1,8 @@
-import math
 from typing import Optional
 
 import torch
-from allennlp.common.checks import ConfigurationError
 
+from spigot_allennlp.modules.checks import not_negative
 from spigot_allennlp.modules.step_size import StepSizeLike
 from spigot_allennlp.modules.structured_argmax import StructuredArgmax, SurrogateArgmax
 from spigot_allennlp.structures import Structure
@@ -91,10 +90,3 @@ def gumbel_noise(like: torch.Tensor) -> torch.Tensor:
     """Independent standard Gumbel noise less its mean, of the shape, dtype and device of a tensor."""
     exponential = torch.empty_like(like, dtype=torch.promote_types(like.dtype, torch.float32)).exponential_()
     return (-exponential.clamp(min=torch.finfo(exponential.dtype).tiny).log() - EULER).to(like.dtype)
-
-
-def not_negative(key: str, value: float) -> float:
-    """`value`, or a `ConfigurationError` that names the key."""
-    if not 0 <= value < math.inf:
-        raise ConfigurationError(f"{key} must be a number that is not negative, but is {value}")
-    return value

@@ -3,7 +3,8 @@ from typing import Union
 
 import torch
 from allennlp.common import Registrable
-from allennlp.common.checks import ConfigurationError
+
+from spigot_allennlp.modules.checks import positive
 
 
 class StepSize(torch.nn.Module, Registrable):
@@ -89,10 +90,3 @@ class CosineStepSize(StepSizeSchedule):
 
     def covered(self, progress: torch.Tensor) -> torch.Tensor:
         return (1 - torch.cos(math.pi * progress)) / 2
-
-
-def positive(key: str, value: float) -> float:
-    """`value`, or a `ConfigurationError` that names the key."""
-    if value is None or not 0 < value < math.inf:
-        raise ConfigurationError(f"{key} must be a positive number, but is {value}")
-    return value

@@ -4,7 +4,8 @@ from typing import Any, Optional
 import torch
 from allennlp.common import Registrable
 
-from spigot_allennlp.modules.step_size import ConstantStepSize, StepSize, StepSizeLike, positive
+from spigot_allennlp.modules.checks import positive
+from spigot_allennlp.modules.step_size import ConstantStepSize, StepSize, StepSizeLike
 from spigot_allennlp.structures import Structure
 
 

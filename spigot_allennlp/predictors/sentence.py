@@ -135,8 +135,7 @@ class SentencePredictor(Predictor):
         outputs: dict[int, JsonDict] = {}
         for indices in self._sampler.get_batch_indices(instances):
             batch = [instances[index] for index in indices]
-            # The sampler gives an empty batch before an instance that is too long for any.
-            for index, output in zip(indices, super().predict_batch_instance(batch) if batch else (), strict=True):
+            for index, output in zip(indices, super().predict_batch_instance(batch), strict=True):
                 output.pop("loss", None)  # the batch's, not the sentence's
                 output.update(instances[index]["metadata"].metadata)
                 outputs[index] = output

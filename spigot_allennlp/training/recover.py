@@ -106,6 +106,9 @@ class _FastForward:
         self._now = now
         self._rank = dist.get_rank() if is_distributed() else 0
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
     def __len__(self) -> int:
         return len(self._loader)
 

@@ -52,7 +52,7 @@ class TunedConfig:
                 self._overrides["trainer.validation_metric"] = metric
             self.base = self.resolve({}).as_dict(quiet=True)
         except (RuntimeError, ValueError) as error:  # of Jsonnet, of the overrides
-            raise ConfigurationError(f"{config_file}: {explain(error) or error}") from error
+            raise ConfigurationError(f"{config_file}: {explain(error) or error}") from None
         self.metric = _parse_metric(self.base.get("trainer", {}).get("validation_metric", "-loss"))
         if self.base.get("validation_data_path") is None:
             raise ConfigurationError(f"{config_file} has no validation_data_path, so no {self.metric.name} to compare")

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def is_interrupted(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and ERROR not in trial.user_attrs
 
 
+def best_trial(trials: Iterable[FrozenTrial], metric: Metric) -> FrozenTrial | None:
+    """The complete trial with the best value, the first of several; `None` if none is complete."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = max if metric.maximise else min
+    return best(complete, key=lambda trial: trial.value, default=None)
+
+
 def write_report(study: optuna.Study, space: SearchSpace, metric: Metric, folder: Path) -> None:
     """
     Writes `trials.json` and `trials.csv`, the table, in the order in which the trials were begun; and, if a trial is
@@ -39,8 +47,9 @@ def write_report(study: optuna.Study, space: SearchSpace, metric: Metric, folder
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["trial"])
         writer.writeheader()
         writer.writerows(rows)
-    if study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-        shutil.copy(folder / f"trial-{study.best_trial.number}" / CONFIG_NAME, folder / "best.json")
+    best = best_trial(study.get_trials(deepcopy=False), metric)
+    if best is not None:
+        shutil.copy(folder / f"trial-{best.number}" / CONFIG_NAME, folder / "best.json")
         plot(study, space, metric).savefig(folder / "trials.png")
 
 

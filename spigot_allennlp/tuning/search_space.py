@@ -49,7 +49,7 @@ class SearchSpace:
         try:
             description = Params.from_file(path).as_dict(quiet=True)
         except RuntimeError as error:  # of Jsonnet
-            raise ConfigurationError(f"{path}: {explain(error) or error}") from error
+            raise ConfigurationError(f"{path}: {explain(error) or error}") from None
         return cls(description)
 
     def values(self, settings: dict[str, Any]) -> dict[str, Any]:

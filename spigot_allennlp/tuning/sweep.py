@@ -16,10 +16,18 @@ from optuna.samplers import GPSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from overrides import overrides
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from spigot_allennlp.tuning.config import Metric, TunedConfig
-from spigot_allennlp.tuning.report import ERROR, format_settings, format_table, is_interrupted, table, write_report
+from spigot_allennlp.tuning.report import (
+    ERROR,
+    best_trial,
+    format_settings,
+    format_table,
+    is_interrupted,
+    table,
+    write_report,
+)
 from spigot_allennlp.tuning.search_space import SearchSpace
 from spigot_allennlp.tuning.training import check_trainable, describe, train
 
@@ -76,6 +84,8 @@ class Sweep:
     ) -> None:
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("pruner", pruner, PRUNERS)
+        if seed < 0:
+            raise ConfigurationError(f"expected a seed of at least 0, found {seed}")
         config.check(space.distributions)
         self._folder = folder
         self._config = config
@@ -85,10 +95,13 @@ class Sweep:
         self._keep_best_only = keep_best_only
         self._lock = FileLock(folder / _LOCK)
         if not (folder / _DATABASE).exists():
-            if folder.exists() and {path.name for path in folder.iterdir()} - {_LOCK}:
+            if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {_LOCK}):
                 raise ConfigurationError(f"{folder} is neither a new folder nor that of a study")
             check_trainable(config.resolve({}), config.metric.name)
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigurationError(f"expected a folder that can be made, found {folder}: {error}") from error
         with self._lock:
             self.study = self._open_study(study_name, PRUNERS[pruner]())
 
@@ -132,8 +145,10 @@ class Sweep:
             study = optuna.create_study(
                 study_name=name, storage=storage, direction=direction, pruner=pruner, load_if_exists=True
             )
+        except OperationalError as error:  # such as a lock or a disk that is full: it says nothing of what the file is
+            raise ConfigurationError(f"{database}: {error.orig}") from error.orig
         except DatabaseError as error:
-            raise ConfigurationError(f"{database} is not the database of a study: {error.orig}") from error
+            raise ConfigurationError(f"{database} is not the database of a study: {error.orig}") from error.orig
         given = {
             "metric": self._config.metric._asdict(),
             "search space": self._space.description,
@@ -198,7 +213,7 @@ class Sweep:
         else:
             value = metrics[f"best_validation_{metric.name}"]  # of the epoch whose weights are in the archive
             self.study.tell(trial, value)
-            best = self.study.best_trial
+            best = best_trial(self.study.get_trials(deepcopy=False), metric)
             message = "trial %d: %s %.4g (best: %.4g, trial %d)"
             logger.info(message, trial.number, metric.name, value, best.value, best.number)
         if self._keep_best_only:
@@ -206,10 +221,11 @@ class Sweep:
 
     def _delete_weights(self) -> None:
         with self._lock:
-            any_complete = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-            best = self.study.best_trial.number if any_complete else None
-            for trial in self.study.get_trials(deepcopy=False):
-                if trial.state.is_finished() and trial.number != best:
+            trials = self.study.get_trials(deepcopy=False)
+            # Of the trials as they were read: another process may tell a better one at any time.
+            best = best_trial(trials, self._config.metric)
+            for trial in trials:
+                if trial.state.is_finished() and trial is not best:
                     folder = self._folder / f"trial-{trial.number}"
                     for path in [*folder.glob("*.th"), folder / "model.tar.gz"]:
                         path.unlink(missing_ok=True)

@@ -32,7 +32,8 @@ def check_trainable(params: Params, metric: str) -> None:
 
     # Raises
 
-    `ConfigurationError`, if that fails, or the model does not report the metric.
+    `ConfigurationError`, if the config or the data are to blame that it fails, or the model does not report the metric.
+    Any other error is raised as it is.
     """
     with tempfile.TemporaryDirectory() as folder, _isolated(Path(folder)):
         try:
@@ -42,7 +43,10 @@ def check_trainable(params: Params, metric: str) -> None:
                 training.trainer.batch_outputs(next(iter(training.trainer.data_loader)), for_training=False)
             reported = {"loss", *training.model.get_metrics(reset=True)}
         except Exception as error:
-            raise ConfigurationError(f"the config cannot be trained: {describe(error)}") from error
+            explanation = explain(error)
+            if explanation is None:
+                raise
+            raise ConfigurationError(f"the config cannot be trained: {explanation}") from error
     if metric not in reported:
         raise ConfigurationError(f"the model does not report {metric}, but {', '.join(sorted(reported))}")
 

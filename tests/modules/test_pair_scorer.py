@@ -114,6 +114,15 @@ def test_mlp_keeps_no_hidden_layers():
     assert 0 < max(sizes) < scores.numel()
 
 
+@pytest.mark.parametrize(("batch", "length"), [(0, 4), (2, 0)])
+def test_nothing_has_no_scores(batch, length):
+    rows = torch.randn(batch, length, 5, requires_grad=True)
+    scores = MlpPairScorer(input_dim=5, num_labels=3, hidden_dim=4)(rows, rows)
+    assert scores.shape == (batch, length, length, 3)
+    scores.sum().backward()
+    assert rows.grad.shape == rows.shape
+
+
 def test_biaffine_is_its_formula():
     scorer = BiaffinePairScorer(input_dim=5, num_labels=4, hidden_dim=3)
     rows, columns = torch.randn(1, 3, 5), torch.randn(1, 3, 5)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import torch
 from allennlp.commands import train
 from allennlp.commands.evaluate import evaluate_from_archive
 from allennlp.commands.train import train_model_from_file
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.testing import run_distributed_test
 from allennlp.common.util import find_open_port
 from allennlp.data import DatasetReader
+from allennlp.training import Checkpointer
 
 import spigot_allennlp  # noqa: F401
 from tests import FIXTURES_ROOT
@@ -49,6 +52,8 @@ def small_dev(tmp_path) -> dict[str, str]:
 
 def _work(rank: int, function: Callable, *args: Any) -> None:
     torch.set_num_threads(1)  # two workers share two cores
+    # One that waits for another in vain is to fail, and not to hang.
+    torch.distributed.init_process_group = partial(torch.distributed.init_process_group, timeout=timedelta(minutes=2))
     function(rank, *args)
 
 
@@ -158,7 +163,7 @@ def test_semantic_then_sentiment_by_the_command(small_dev, tmp_path):
     command = [sys.executable, "-m", "allennlp", "train", str(config), "-s", str(tmp_path / "output"), "-o"]
     command.append(overrides(validation_data_path=small_dev))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
     check_against_one_process(tmp_path / "output", json.dumps(small_dev))
 
@@ -176,3 +181,17 @@ def test_a_test_set_is_left_to_one_process(small_dev, tmp_path):
     metrics = json.loads((tmp_path / "output" / "metrics.json").read_text())
     assert "best_validation_uas" in metrics and not any(name.startswith("test_") for name in metrics)
     assert "run `allennlp evaluate`" in (tmp_path / "output" / "out_worker0.log").read_text()
+
+
+def _load_latest(rank: int, world_size: int, device: object, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"same latest checkpoint .* model_state_e1_b0.th, model_state_e2_b0.th"):
+        Checkpointer(folder / str(rank)).load_checkpoint()
+
+
+def test_machines_with_unlike_checkpoints_do_not_wait_for_each_other(tmp_path):
+    for rank, epochs in enumerate([(1, 2), (1,)]):
+        (tmp_path / str(rank)).mkdir()
+        for epoch in epochs:
+            for name in ("model", "training"):
+                torch.save({}, tmp_path / str(rank) / f"{name}_state_e{epoch}_b0.th")
+    run_distributed_test([-1, -1], _load_latest, tmp_path)

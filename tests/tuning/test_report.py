@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import TrialState
 
 from spigot_allennlp.tuning.config import Metric
-from spigot_allennlp.tuning.report import format_settings, format_table, plot, table, write_report
+from spigot_allennlp.tuning.report import best_trial, format_settings, format_table, plot, table, write_report
 from spigot_allennlp.tuning.search_space import SearchSpace
 
 SPACE = SearchSpace(
@@ -75,6 +75,14 @@ def test_no_trials():
 
 def test_settings_in_a_line():
     assert format_settings({"lr": 0.00123456, "dim": 5, "type": "mlp"}) == "lr 0.001235, dim 5, type mlp"
+
+
+@pytest.mark.parametrize("metric, best", [(F1, 1), (LOSS, 0)])
+def test_the_best_trial(metric, best):
+    trials = make_study().trials
+    assert best_trial(trials, metric) is trials[best]
+    assert best_trial([*trials, *make_study().trials], metric) is trials[best]
+    assert best_trial(trials[2:], metric) is None
 
 
 def test_files(tmp_path):

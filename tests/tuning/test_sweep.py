@@ -1,13 +1,17 @@
 """The sweep itself, with a training that takes no time. `tests/commands/test_tune.py` has real ones."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from allennlp.common.checks import ConfigurationError
 
 pytest.importorskip("optuna", reason="needs the extra `tune`")
+import optuna
 from filelock import FileLock
 
+from spigot_allennlp.bad_input import explain
 from spigot_allennlp.tuning import sweep as sweep_module
 from spigot_allennlp.tuning.config import TunedConfig
 from spigot_allennlp.tuning.search_space import SearchSpace
@@ -138,6 +142,30 @@ class TestTrials:
             assert {path.parent.name for path in tmp_path.glob(pattern)} == {best}
         assert len(list(tmp_path.glob("trial-*/config.json"))) == 4
 
+    @pytest.mark.parametrize("num_reads", [1, 2])
+    def test_one_that_becomes_the_best_meanwhile_keeps_them_too(self, open_sweep, tmp_path, monkeypatch, num_reads):
+        sweep = open_sweep(tmp_path)
+        trial, lock = sweep._start_trial(100)  # of another process
+        (tmp_path / "trial-0").mkdir()
+        (tmp_path / "trial-0" / "best.th").touch()
+        run(sweep, 2)
+        storage, reads = sweep.study._storage, []
+
+        def before_it_ends(read):
+            def reading(*args, **kwargs):
+                reads.append(read(*args, **kwargs))
+                if len(reads) == num_reads:
+                    sweep.study.tell(trial, 1.0)
+                return reads[-1]
+
+            return reading
+
+        for name in "get_all_trials", "get_best_trial":
+            monkeypatch.setattr(storage, name, before_it_ends(getattr(storage, name)))
+        sweep._delete_weights()
+        lock.release()
+        assert (tmp_path / "trial-0" / "best.th").exists()
+
 
 class TestTrialsThatDoNotComplete:
     def test_an_error_is_recorded_and_the_sweep_goes_on(self, trainings, sweep):
@@ -216,11 +244,11 @@ class TestErrors:
             ({"sampler": "grid"}, "expected a sampler that is one of tpe, random, gp, found grid"),
             ({"pruner": "best"}, "expected a pruner that is one of median, none, found best"),
             ({"space": {"hiden_dim": LR}}, "the config has no 'hiden_dim'"),
-            ({"seed": -1}, "non-negative"),
+            ({"seed": -1}, "expected a seed of at least 0, found -1"),
         ],
     )
     def test_nothing_is_written(self, open_sweep, tmp_path, options, message):
-        with pytest.raises((ConfigurationError, ValueError), match=message):
+        with pytest.raises(ConfigurationError, match=message):
             open_sweep(tmp_path / "sweep", **options)
         assert not (tmp_path / "sweep").exists()
 
@@ -229,6 +257,25 @@ class TestErrors:
         with pytest.raises(ConfigurationError, match="neither a new folder nor that of a study"):
             open_sweep(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+    def test_what_cannot_be_a_folder(self, open_sweep, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigurationError, match="neither a new folder nor that of a study"):
+            open_sweep(tmp_path / "file")
+        with pytest.raises(ConfigurationError, match=r"expected a folder that can be made, found .*Not a directory"):
+            open_sweep(tmp_path / "file" / "sweep")
+
+    def test_a_database_that_is_locked(self, sweep, open_sweep, tmp_path, monkeypatch):
+        def without_waiting(url, engine_kwargs):
+            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 0}})
+
+        monkeypatch.setattr(sweep_module, "RDBStorage", without_waiting)
+        database = tmp_path / "sweep" / "study.db"
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(ConfigurationError) as caught:
+                open_sweep(tmp_path / "sweep")
+        assert explain(caught.value) == f"{database}: database is locked"
 
     def test_a_file_that_is_no_database(self, open_sweep, tmp_path):
         (tmp_path / "study.db").write_text("no database" * 100)

@@ -8,6 +8,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.training import TrainerCallback
 
 pytest.importorskip("optuna", reason="needs the extra `tune`")
+from spigot_allennlp.models import SyntacticThenSemantic
 from spigot_allennlp.tuning.config import TunedConfig
 from spigot_allennlp.tuning.training import check_trainable, describe, train
 from tests import FIXTURES_ROOT
@@ -69,6 +70,14 @@ class TestCheck:
     def test_a_config_that_cannot_be_trained(self, settings, message):
         with pytest.raises(ConfigurationError, match=message):
             check_trainable(CONFIG.resolve(settings), "loss")
+
+    def test_an_error_of_the_code_stays_what_it_is(self, monkeypatch):
+        def forward(self, **tensors):
+            raise KeyError("k")
+
+        monkeypatch.setattr(SyntacticThenSemantic, "forward", forward)
+        with pytest.raises(KeyError, match="k"):
+            check_trainable(CONFIG.resolve({}), "loss")
 
 
 def test_an_error_is_described_in_one_line():

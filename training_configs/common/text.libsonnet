@@ -40,9 +40,8 @@
     bidirectional: true,
   },
 
-  // Batches of `batch_size` sentences of 17 words and ROOT, or as many tokens in fewer long or more short ones: the few
-  // sentences beside a long one are long, too. So little noise mixes hardly more than sentences of the same length.
-  batches(batch_size):: { type: 'max_tokens_sampler', max_tokens: 18 * batch_size, padding_noise: 0.02 },
+  // Batches of `batch_size` sentences of 17 words and ROOT, or as many tokens in fewer long or more short ones.
+  batches(batch_size):: { type: 'max_tokens_sampler', max_tokens: 18 * batch_size },
 
   mlp(hidden_dim):: { num_layers: 2, hidden_dims: hidden_dim, activations: 'tanh' },
 }

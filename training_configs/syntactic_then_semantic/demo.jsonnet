@@ -6,7 +6,7 @@
   hidden_dim:: 100,
   train_data_path: 'fixtures/ewt/train.sdp',
   validation_data_path: 'fixtures/ewt/dev.sdp',
-  batch_size:: 8,
+  batch_size:: 4,
   trainer+: {
     num_epochs: 20,
     learning_rate_scheduler: { type: 'step', step_size: 7, gamma: 0.5 },
