@@ -72,7 +72,11 @@ def _draw_from_args(args: argparse.Namespace) -> None:
         drawn = draw_sentence(predictor, args.sentence)
     else:
         drawn = draw_differences(predictor, args.input_file, args.limit)
-    output.write_text(drawn, encoding="utf-8")
+    try:
+        output.write_text(drawn, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(str(error)) from None
+    print(f"wrote {output}")
 
 
 def draw_sentence(predictor: SentencePredictor, sentence: str) -> str:
