@@ -253,5 +253,5 @@ class _EpochReports(TrainerCallback):
         if not math.isfinite(value):
             raise ValueError(f"{self._metric.name} is {value} after epoch {epoch}")
         self._trial.report(value, epoch)
-        if self._trial.should_prune():
+        if epoch + 1 < trainer._num_epochs and self._trial.should_prune():
             raise optuna.TrialPruned

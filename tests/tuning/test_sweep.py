@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from allennlp.common.checks import ConfigurationError
@@ -32,7 +33,7 @@ NUM_EPOCHS = 3
 def trainings(monkeypatch):
     """
     What is done instead of trainings: a list of functions of the learning rate, which give the metric or raise, and
-    after those the metric is the rate itself.
+    after those the metric is the rate itself. It grows to that from epoch to epoch, unless a list has it of each.
     """
     effects = []
 
@@ -43,9 +44,10 @@ def trainings(monkeypatch):
             (folder / name).touch()
         lr = params["trainer"]["optimizer"]["lr"]
         value = effects.pop(0)(lr) if effects else lr
-        for epoch in range(NUM_EPOCHS):
-            callback.on_epoch(None, {"validation_labelled_f1": value * (epoch + 1) / NUM_EPOCHS}, epoch)
-        return {"best_validation_labelled_f1": value}
+        values = value if isinstance(value, list) else [value * (epoch + 1) / NUM_EPOCHS for epoch in range(NUM_EPOCHS)]
+        for epoch, value in enumerate(values):
+            callback.on_epoch(SimpleNamespace(_num_epochs=NUM_EPOCHS), {"validation_labelled_f1": value}, epoch)
+        return {"best_validation_labelled_f1": max(values)}
 
     monkeypatch.setattr(sweep_module, "train", train)
     monkeypatch.setattr(sweep_module, "check_trainable", lambda params, metric: None)
@@ -181,6 +183,11 @@ class TestTrialsThatDoNotComplete:
         trials = run(open_sweep(tmp_path, pruner=pruner), 7)
         assert states(trials) == ["COMPLETE"] * 5 + [state, "COMPLETE"]
         assert list(trials[5].intermediate_values) == list(range(num_epochs))
+
+    def test_after_its_last_epoch_a_trial_is_complete(self, trainings, sweep):
+        trainings += [lambda lr: [0.1, 0.2, 0.5]] * 5 + [lambda lr: [0.2, 0.3, 0.4]]
+        trials = run(sweep, 6)
+        assert states(trials) == ["COMPLETE"] * 6 and trials[5].value == 0.4
 
     def test_an_interruption_ends_the_sweep_and_the_settings_are_tried_again(self, trainings, sweep):
         run(sweep, 1)
