@@ -3,6 +3,7 @@ import json
 import math
 import os
 import signal
+import sys
 from dataclasses import fields
 from typing import Any, Optional
 
@@ -97,6 +98,8 @@ def serve(
     if not isinstance(predictor, SentencePredictor):
         raise ConfigurationError(f"expected a predictor of spigot_allennlp, found {type(predictor).__name__}")
     write_access_log()
+    # A worker gives way to whoever answers /health after one millisecond, not five.
+    sys.setswitchinterval(0.001)
     # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and afterwards
     # sends the signal again to whatever was set before, when there is nothing left to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
