@@ -1,7 +1,7 @@
 """
 Repairs to AllenNLP 2.10.1: where a library of today has moved on, where a killed training could not be recovered, and
-where several processes train together.
-Each is made only where a test shows that it is needed, and touches only what this package uses or documents.
+where several processes train together. Each is made only where a test shows that it is needed or, where no quick test
+could, for AllenNLP 2.10.1 alone. They touch only what this package uses or documents.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import secrets
 import shutil
 import types
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,11 +221,18 @@ def _whole_or_not_at_all(to_file):
 
     @functools.wraps(to_file)
     def repaired(self, params_file, *args, **kwargs) -> None:
-        unfinished = Path(f"{params_file}.unfinished{os.getpid()}")
-        to_file(self, unfinished, *args, **kwargs)
-        unfinished.replace(params_file)
+        with _replaced_when_whole(params_file) as unfinished:
+            to_file(self, unfinished, *args, **kwargs)
 
     return repaired
+
+
+@contextlib.contextmanager
+def _replaced_when_whole(file: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name to write to, which no other process has, and which then becomes that of the file."""
+    unfinished = Path(f"{file}.unfinished{os.getpid()}")
+    yield unfinished
+    unfinished.replace(file)
 
 
 def _scaled_losses_are_averaged() -> bool:
@@ -261,10 +268,8 @@ def _with_counts_saved(save_to_files):
     def repaired(self, directory) -> None:
         save_to_files(self, directory)
         if self._retained_counter:
-            file = Path(directory) / _COUNTS_FILE
-            unfinished = file.with_suffix(f".{os.getpid()}")
-            unfinished.write_text(json.dumps(self._retained_counter), encoding="utf-8")
-            unfinished.replace(file)
+            with _replaced_when_whole(Path(directory) / _COUNTS_FILE) as unfinished:
+                unfinished.write_text(json.dumps(self._retained_counter), encoding="utf-8")
 
     return repaired
 
