@@ -82,10 +82,10 @@ def _draw_from_args(args: argparse.Namespace) -> None:
 def draw_sentence(predictor: SentencePredictor, sentence: str) -> str:
     """An SVG document of the tree and the graph, as far as the model predicts them, of a sentence of raw text."""
     try:
-        (instance,) = predictor.json_to_instances({"sentence": sentence})
+        output = predictor.predict_json({"sentence": sentence})
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    return stack(_draw(_check_drawable(predictor.predict_instance(instance))))
+    return stack(_draw(_check_drawable(output)))
 
 
 def draw_differences(predictor: SentencePredictor, input_file: str | PathLike[str], limit: int) -> str:

@@ -4,12 +4,17 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import fields
+from functools import partial
 from typing import Any, Optional
 
 import torch
 from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError, check_for_gpu
+from allennlp.common.plugins import import_plugins
+from allennlp.common.util import import_module_and_submodules
 from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
@@ -38,7 +43,7 @@ class Serve(Subcommand):
         subparser.add_argument("--cuda-device", type=int, default=-1, help="id of a GPU, -1 for the CPU")
         subparser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
         subparser.add_argument("--port", type=int, default=8000, help="port to listen on")
-        subparser.add_argument("--num-workers", type=int, default=2, help="batches that are predicted at once")
+        subparser.add_argument("--num-workers", type=int, default=2, help="processes that predict at once")
         subparser.add_argument("--num-threads", type=int, default=1, help="threads that PyTorch may use for each")
         for limit in fields(Limits):
             option = "--" + limit.name.replace("_", "-")
@@ -57,6 +62,7 @@ def serve(
     port: int = 8000,
     num_workers: int = 2,
     num_threads: int = 1,
+    include_package: Sequence[str] = (),
     limits: Limits = Limits(),
 ) -> None:
     """
@@ -75,9 +81,11 @@ def serve(
     host : `str`, optional (default = `"127.0.0.1"`)
     port : `int`, optional (default = `8000`)
     num_workers : `int`, optional (default = `2`)
-        Batches that are predicted at once, each in a thread of its own.
+        Batches that are predicted at once, each in a process with a copy of the model.
     num_threads : `int`, optional (default = `1`)
         Of PyTorch, for each of them. More than one can be far slower where anything else runs on the machine.
+    include_package : `Sequence[str]`, optional
+        Packages that register what the model needs.
     limits : `Limits`, optional
 
     # Raises
@@ -89,29 +97,52 @@ def serve(
 
         from spigot_allennlp.server.access_log import write_access_log
         from spigot_allennlp.server.app import create_app
+        from spigot_allennlp.server.model_process import ModelProcess
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error}: install the extra `serve` of this package") from error
+    load = partial(
+        _load, archive_path, predictor_name, predictor_args, overrides, cuda_device, num_threads, include_package
+    )
+    with ExitStack() as stack:
+        models = [stack.enter_context(closing(ModelProcess(load))) for _ in range(num_workers)]
+        for model in models:
+            model.wait()
+        write_access_log()
+        # A thread that draws pictures gives way to whoever answers /health after one millisecond, not five.
+        sys.setswitchinterval(0.001)
+        # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and
+        # afterwards sends the signal again to whatever was set before, when there is nothing left to stop.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        uvicorn.run(
+            create_app(models, limits),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(limits.timeout) + 1,
+        )
+
+
+def _load(
+    archive_path: str | os.PathLike[str],
+    predictor_name: Optional[str],
+    predictor_args: Optional[dict[str, Any]],
+    overrides: str,
+    cuda_device: int,
+    num_threads: int,
+    include_package: Sequence[str],
+) -> SentencePredictor:
+    import_plugins()
+    for package in include_package:
+        import_module_and_submodules(package)
     check_for_gpu(cuda_device)
     torch.set_num_threads(num_threads)
     archive = load_archive(archive_path, cuda_device=cuda_device, overrides=overrides)
     predictor = Predictor.from_archive(archive, predictor_name, extra_args=predictor_args)
     if not isinstance(predictor, SentencePredictor):
         raise ConfigurationError(f"expected a predictor of spigot_allennlp, found {type(predictor).__name__}")
-    write_access_log()
-    # A worker gives way to whoever answers /health after one millisecond, not five.
-    sys.setswitchinterval(0.001)
-    # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and afterwards
-    # sends the signal again to whatever was set before, when there is nothing left to stop.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    uvicorn.run(
-        create_app(predictor, limits, num_workers),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(limits.timeout) + 1,
-    )
+    return predictor
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -125,5 +156,6 @@ def _serve(args: argparse.Namespace) -> None:
         args.port,
         args.num_workers,
         args.num_threads,
+        args.include_package,
         Limits(**{limit.name: getattr(args, limit.name) for limit in fields(Limits)}),
     )

@@ -111,8 +111,8 @@ def _words(tokens: Iterable[Token]) -> list[Token]:
 
 
 def _tokenize(text: str, max_tokens: Optional[int], pipeline: Language) -> Doc:
-    # In parts, because no other thread runs while spaCy reads one, and much punctuation makes that slow. It tokenizes
-    # word by word, so that whole words have the tokens that they have in the whole text.
+    # In parts, so that too many tokens are soon refused: much punctuation is slow. spaCy tokenizes word by word: whole
+    # words have the tokens that they have in the whole text.
     parts: list[Doc] = []
     num_tokens = 0
     for match in _PART.finditer(text.strip()):

@@ -17,11 +17,9 @@ from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.predictors.formats import to_conllu, to_sdp
+from spigot_allennlp.predictors.sentence_input import read_sentences
 
 logger = logging.getLogger(__name__)
-
-_INPUTS = ("sentence", "text", "tokens")
-_COLUMNS = ("tokens", "tags", "lemmas")
 
 
 class SentencePredictor(Predictor):
@@ -83,7 +81,7 @@ class SentencePredictor(Predictor):
             raise ConfigurationError(f"output_format must be one of {formats} for this model, got '{output_format}'")
         if on_error not in ("fatal", "skip"):
             raise ConfigurationError(f"on_error must be one of fatal, skip, got '{on_error}'")
-        self._tagger = Tagger(spacy_model)
+        self.tagger = Tagger(spacy_model)
         self._output_format = output_format
         self._on_error = on_error
         self._sampler = MaxTokensBatchSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
@@ -119,8 +117,8 @@ class SentencePredictor(Predictor):
 
         `ValueError` that says what was expected, for any other object.
         """
-        groups = [self.json_to_instances(json_dict) for json_dict in inputs]
-        outputs = iter(self.predict_batch_instance([instance for group in groups for instance in group]))
+        groups = [self._read(json_dict) for json_dict in inputs]
+        outputs = iter(self.predict_sentences([sentence for group in groups for sentence in group]))
         return [
             join_outputs(json_dict, [next(outputs) for _ in group])
             for json_dict, group in zip(inputs, groups, strict=True)
@@ -129,6 +127,10 @@ class SentencePredictor(Predictor):
     @overrides
     def predict_instance(self, instance: Instance) -> JsonDict:
         return self.predict_batch_instance([instance])[0]
+
+    def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
+        """The outputs for sentences that are tagged, in their order."""
+        return self.predict_batch_instance([self._dataset_reader.text_to_instance(*sentence) for sentence in sentences])
 
     @overrides
     def predict_batch_instance(self, instances: list[Instance]) -> list[JsonDict]:
@@ -161,48 +163,21 @@ class SentencePredictor(Predictor):
         return header + "".join(map(to_sdp, sentences))
 
     @overrides
-    def _json_to_instance(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Instance:
-        """Expects `{"sentence": ...}` or `{"tokens": ...}`."""
-        if "sentence" in json_dict:
-            sentence = self._tagger.sentence(_get_text(json_dict, "sentence"), max_tokens)
-        else:
-            columns = {key: _get_column(json_dict, key) for key in _COLUMNS if key in json_dict}
-            if len({len(column) for column in columns.values()}) > 1 or not columns["tokens"]:
-                sizes = ", ".join(f"{len(column)} {key}" for key, column in columns.items())
-                raise ValueError(f"tokens, tags and lemmas must be of one length, at least 1, found {sizes}")
-            if len(columns) < len(_COLUMNS):
-                columns = {**self._tagger.tag(columns["tokens"])._asdict(), **columns}
-            sentence = TaggedSentence(**columns)
+    def _json_to_instance(self, json_dict: JsonDict) -> Instance:
+        """Expects one sentence."""
+        (sentence,) = read_sentences(json_dict, self.tagger)
         return self._dataset_reader.text_to_instance(*sentence)
 
-    def json_to_instances(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> list[Instance]:
-        """
-        The sentences of an input object; of a bad line of `allennlp predict` there are none, and its fault is noted.
-
-        # Parameters
-
-        json_dict : `JsonDict`
-        max_tokens : `int`, optional (default = `None`)
-            Raw text with more tokens is refused before it is tagged. By default none is.
-
-        # Raises
-
-        `ValueError` that says what was expected, for any other object that has not one of the forms above.
-        """
-        try:
-            if isinstance(json_dict, _InputLine) and json_dict.fault is not None:
-                return []
-            if sum(key in json_dict for key in _INPUTS) != 1:
-                raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened(list(json_dict))}")
-            if "text" in json_dict:
-                sentences = self._tagger.sentences(_get_text(json_dict, "text"), max_tokens)
-                return [self._dataset_reader.text_to_instance(*sentence) for sentence in sentences]
-            return [self._json_to_instance(json_dict, max_tokens)]
-        except ValueError as error:
-            if not isinstance(json_dict, _InputLine):
-                raise
-            json_dict.fault = str(error)
-            return []
+    def _read(self, json_dict: JsonDict) -> list[TaggedSentence]:
+        """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""
+        if not isinstance(json_dict, _InputLine):
+            return read_sentences(json_dict, self.tagger)
+        if json_dict.fault is None:
+            try:
+                return read_sentences(json_dict, self.tagger)
+            except ValueError as error:
+                json_dict.fault = str(error)
+        return []
 
 
 class _InputLine(dict[str, Any]):
@@ -219,30 +194,3 @@ def join_outputs(json_dict: JsonDict, outputs: list[JsonDict]) -> JsonDict:
     if isinstance(json_dict, _InputLine) and json_dict.fault is not None:
         return {"error": json_dict.fault, "line": json_dict.number}
     return {"sentences": outputs} if "text" in json_dict else outputs[0]
-
-
-def _get_text(json_dict: JsonDict, key: str) -> str:
-    text = json_dict[key]
-    if not isinstance(text, str):
-        raise ValueError(f"'{key}' must be a string, found {shortened(text)}")
-    _check_unicode(text, key)
-    return text
-
-
-def _get_column(json_dict: JsonDict, key: str) -> list[str]:
-    column = json_dict[key]
-    if not isinstance(column, list) or not all(isinstance(value, str) for value in column):
-        raise ValueError(f"'{key}' must be a list of strings, found {shortened(column)}")
-    for value in column:
-        # What the formats with columns cannot hold.
-        if not value or not {"\t", "\n", "\r"}.isdisjoint(value):
-            raise ValueError(f"'{key}' must not be empty nor have tabs or line ends, found {shortened(value)}")
-        _check_unicode(value, key)
-    return column
-
-
-def _check_unicode(text: str, key: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"'{key}' must be Unicode, found half of a surrogate pair in {shortened(text)}") from None

@@ -1,9 +1,8 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from pydantic import BaseModel
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from spigot_allennlp.predictors.sentence import SentencePredictor
 from spigot_allennlp.server.access_log import AccessLog, error_response
 from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError
+from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError, SentenceModel
 from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures, num_tokens
 
 logger = logging.getLogger(__name__)
@@ -59,36 +57,34 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(predictor: SentencePredictor, limits: Limits = Limits(), num_workers: int = 1) -> FastAPI:
+def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> FastAPI:
     """
-    The web application around a predictor: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`,
+    The web application around a model: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`,
     `/metrics` for Prometheus, and the interface's description at `/docs` and `/openapi.json`. Nothing that it serves
     loads anything from elsewhere.
 
     # Parameters
 
-    predictor : `SentencePredictor`
+    models : `Sequence[SentenceModel]`
+        Copies of the model, of which each predicts a batch of its own. A
+        [`SentencePredictor`](../predictors/sentence.md) is one; a [`ModelProcess`](./model_process.md) is one that
+        leaves this process free to answer.
     limits : `Limits`, optional
-    num_workers : `int`, optional (default = `1`)
-        The threads that predict, each a batch of its own.
     """
     registry = CollectorRegistry()
     batch_sizes = Histogram(
         "spigot_batch_sentences", "Sentences predicted together", buckets=[2**i for i in range(9)], registry=registry
     )
+    pending = Gauge("spigot_requests_pending", "Requests that wait for the model or are worked on", registry=registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.gather(*(run_in_threadpool(_warm_up, model, limits) for model in models))
         app.state.batcher = MicroBatcher(
-            predictor.predict_batch_instance,
-            num_tokens,
-            limits.max_batch_tokens,
-            limits.max_pending,
-            num_workers,
-            batch_sizes.observe,
+            models, num_tokens, limits.max_batch_tokens, limits.max_pending, batch_sizes.observe
         )
+        pending.set_function(lambda: app.state.batcher.num_pending)
         try:
-            await _warm_up(app.state.batcher, predictor, limits)
             # What is there now stays. To look through it for garbage would stop everything for a third of a second.
             gc.collect()
             gc.freeze()
@@ -109,7 +105,7 @@ def create_app(predictor: SentencePredictor, limits: Limits = Limits(), num_work
 
     async def predict_all(objects: list[Any], pictures: bool) -> list[JsonDict]:
         query = Query(objects, limits)
-        outputs = app.state.batcher.submit(partial(query.read, predictor))
+        outputs = app.state.batcher.submit(query.read)
         answers = query.answer(await asyncio.wait_for(asyncio.wrap_future(outputs), limits.timeout))
         if pictures:
             answers = await run_in_threadpool(lambda: [add_pictures(answer) for answer in answers])
@@ -172,16 +168,16 @@ async def _read_json(request: Request, limits: Limits) -> Any:
         raise QueryError(f"expected JSON: {error}") from error
 
 
-async def _warm_up(batcher: MicroBatcher, predictor: SentencePredictor, limits: Limits) -> None:
+def _warm_up(model: SentenceModel, limits: Limits) -> None:
     """Predicts once on tokens and once on raw text, so that what is loaded or compiled at first use is there."""
     for name in ("tokens", "sentence"):
         query = Query([_EXAMPLES[name]], limits)
         try:
-            (answer,) = query.answer(await asyncio.wrap_future(batcher.submit(partial(query.read, predictor))))
+            (answer,) = query.answer(model.predict_sentences(query.read(model.tagger)))
         except NoTaggerError as error:
             logger.warning("Raw text will be refused: %s", error)
         else:
-            await run_in_threadpool(add_pictures, answer)
+            add_pictures(answer)
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -3,142 +3,161 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, NamedTuple, Optional, TypeVar
+from typing import Any, NamedTuple, Optional, Protocol
 
-Sentence = TypeVar("Sentence")
-Output = TypeVar("Output")
+from allennlp.common.util import JsonDict
+
+from spigot_allennlp.data.tagger import TaggedSentence
+from spigot_allennlp.predictors.sentence_input import SentenceTagger
+
+
+class SentenceModel(Protocol):
+    """What the server needs of a [`SentencePredictor`](../predictors/sentence.md), which may be in another process."""
+
+    tagger: SentenceTagger
+
+    def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]: ...
 
 
 class QueueFullError(Exception):
     """As many requests are pending as are allowed."""
 
 
-class MicroBatcher(Generic[Sentence, Output]):
+class MicroBatcher:
     """
-    Runs a model for many requests at once, in a few threads. One of them at a time reads what has arrived and forms a
-    batch, while the others predict: what arrives meanwhile goes into the next batch, and nothing waits for a batch to
-    fill.
+    Has models predict for many requests at once, each model in a thread. What arrives while they are busy goes into the
+    next batch, and nothing waits for a batch to fill.
 
     # Parameters
 
-    predict : `Callable[[list[Sentence]], list[Output]]`
-        The model: the outputs of a batch of sentences, in order. It is called by several threads at once.
-    size : `Callable[[Sentence], int]`
+    models : `Sequence[SentenceModel]`
+        Each predicts a batch of its own.
+    size : `Callable[[TaggedSentence], int]`
         What a sentence adds to the size of a batch.
     max_batch_size : `int`
         The largest batch. A sentence that is larger goes alone.
     max_pending : `int`
         The most requests that are accepted and not answered.
-    num_workers : `int`, optional (default = `1`)
-        The threads, each of which predicts a batch of its own.
     on_batch : `Callable[[int], Any]`, optional
         Is told the number of sentences of each batch.
     """
 
     def __init__(
         self,
-        predict: Callable[[list[Sentence]], list[Output]],
-        size: Callable[[Sentence], int],
+        models: Sequence[SentenceModel],
+        size: Callable[[TaggedSentence], int],
         max_batch_size: int,
         max_pending: int,
-        num_workers: int = 1,
         on_batch: Callable[[int], Any] = lambda num_sentences: None,
     ) -> None:
-        self._model = predict
         self._size = size
         self._max_batch_size = max_batch_size
         self._on_batch = on_batch
-        self._places = threading.Semaphore(max_pending)
-        self._arrived: SimpleQueue[Optional[_Request]] = SimpleQueue()  # `None` wakes a thread up to end
+        self._max_pending = max_pending
+        self._num_pending = 0
+        self._arrived: deque[_Request] = deque()
         self._waiting: deque[_Sentence] = deque()
         self._closed = False
-        self._next = threading.Lock()  # held by the thread that forms a batch
-        self._workers = [threading.Thread(target=self._run, name="model", daemon=True) for _ in range(num_workers)]
+        self._changed = threading.Condition()  # guards the four above
+        self._workers = [threading.Thread(target=self._run, args=(model,), daemon=True) for model in models]
         for worker in self._workers:
             worker.start()
 
-    def submit(self, read: Callable[[], Sequence[Sentence]]) -> "Future[list[Output]]":
+    def submit(self, read: Callable[[SentenceTagger], Sequence[TaggedSentence]]) -> "Future[list[JsonDict]]":
         """
-        Accepts a request. Its sentences are what `read` returns, which one of the threads calls. Cancelling the
-        future that is returned takes out of the queue what has not begun.
+        Accepts a request. Its sentences are what `read` returns, which one of the threads calls with the tagger
+        of its model. Cancelling the future that is returned takes out of the queue what has not begun.
 
         # Returns
 
-        `Future[list[Output]]`
+        `Future[list[JsonDict]]`
             The outputs of the sentences, or the exception of `read` or of the model.
 
         # Raises
 
         `QueueFullError`, if `max_pending` are pending already.
         """
-        if not self._places.acquire(blocking=False):
-            raise QueueFullError
         request = _Request(read)
-        request.answer.add_done_callback(lambda _: self._places.release())
-        self._arrived.put(request)
+        with self._changed:
+            if self._num_pending == self._max_pending:
+                raise QueueFullError
+            self._num_pending += 1
+            self._arrived.append(request)
+            self._changed.notify()
+        request.answer.add_done_callback(self._count_as_done)
         return request.answer
+
+    @property
+    def num_pending(self) -> int:
+        """The requests that are accepted and not answered."""
+        return self._num_pending
 
     def close(self) -> None:
         """Finishes what was accepted, and ends the threads."""
-        self._closed = True
-        self._arrived.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         for worker in self._workers:
             worker.join()
 
-    def _run(self) -> None:
-        while True:
-            with self._next:
-                if not self._waiting:
-                    if self._closed and self._arrived.empty():
-                        return
-                    self._read(self._arrived.get())
-                self._read_arrived()
-                batch = self._next_batch()
-            self._predict(batch)
+    def _count_as_done(self, answer: "Future[list[JsonDict]]") -> None:
+        with self._changed:
+            self._num_pending -= 1
 
-    def _read_arrived(self) -> None:
-        while sum(sentence.size for sentence in self._waiting) < self._max_batch_size:
-            try:
-                self._read(self._arrived.get_nowait())
-            except Empty:
-                return
+    def _run(self, model: SentenceModel) -> None:
+        while self._has_work():
+            while request := self._next_request():
+                self._read(request, model)
+            self._predict(self._next_batch(), model)
 
-    def _read(self, request: "Optional[_Request]") -> None:
-        if request is None or request.answer.done():
+    def _has_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._arrived or self._waiting or self._closed)
+            return bool(self._arrived or self._waiting)
+
+    def _next_request(self) -> "Optional[_Request]":
+        with self._changed:
+            is_enough = sum(sentence.size for sentence in self._waiting) >= self._max_batch_size
+            return self._arrived.popleft() if self._arrived and not is_enough else None
+
+    def _read(self, request: "_Request", model: SentenceModel) -> None:
+        if request.answer.done():
             return
         try:
-            sentences = request.read()
+            sentences = request.read(model.tagger)
         except Exception as error:
             request.fail(error)
             return
         request.expect(len(sentences))
-        self._waiting.extend(
-            _Sentence(request, position, sentence, self._size(sentence)) for position, sentence in enumerate(sentences)
-        )
+        with self._changed:
+            for position, sentence in enumerate(sentences):
+                self._waiting.append(_Sentence(request, position, sentence, self._size(sentence)))
 
     def _next_batch(self) -> "list[_Sentence]":
         batch: list[_Sentence] = []
         free = self._max_batch_size
-        while self._waiting and (not batch or self._waiting[0].size <= free):
-            sentence = self._waiting.popleft()
-            if not sentence.request.answer.done():
-                batch.append(sentence)
-                free -= sentence.size
+        with self._changed:
+            while self._waiting and (not batch or self._waiting[0].size <= free):
+                sentence = self._waiting.popleft()
+                if not sentence.request.answer.done():
+                    batch.append(sentence)
+                    free -= sentence.size
+            if self._waiting:
+                self._changed.notify()
         return batch
 
-    def _predict(self, batch: "list[_Sentence]") -> None:
+    def _predict(self, batch: "list[_Sentence]", model: SentenceModel) -> None:
         if not batch:
             return
         self._on_batch(len(batch))
         try:
-            outputs = self._model([sentence.content for sentence in batch])
+            outputs = model.predict_sentences([sentence.content for sentence in batch])
         except Exception as error:
             if len(batch) == 1:
                 batch[0].request.fail(error)
                 return
             for sentence in batch:  # The failure of one is not to be that of all.
-                self._predict([sentence])
+                self._predict([sentence], model)
             return
         for sentence, output in zip(batch, outputs, strict=True):
             sentence.request.receive(sentence.position, output)
@@ -146,8 +165,8 @@ class MicroBatcher(Generic[Sentence, Output]):
 
 @dataclass(eq=False)
 class _Request:
-    read: Callable[[], Sequence[Any]]
-    answer: "Future[list[Any]]" = field(default_factory=Future)
+    read: Callable[[SentenceTagger], Sequence[TaggedSentence]]
+    answer: "Future[list[JsonDict]]" = field(default_factory=Future)
     lock: threading.Lock = field(default_factory=threading.Lock)  # sentences of one request may be in several batches
 
     def expect(self, num_sentences: int) -> None:
@@ -177,5 +196,5 @@ class _Request:
 class _Sentence(NamedTuple):
     request: _Request
     position: int
-    content: Any
+    content: TaggedSentence
     size: int

@@ -4,10 +4,11 @@ from typing import Any
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
-from allennlp.data import Instance
 
+from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.drawing import draw_graph, draw_tree
-from spigot_allennlp.predictors.sentence import SentencePredictor, join_outputs
+from spigot_allennlp.predictors.sentence import join_outputs
+from spigot_allennlp.predictors.sentence_input import SentenceTagger, read_sentences
 from spigot_allennlp.server.limits import Limits
 
 
@@ -57,7 +58,7 @@ class Query:
         _check("characters of raw text", num_characters, limits.max_characters)
         _check("tokens", num_tokens, limits.max_tokens)
 
-    def read(self, predictor: SentencePredictor) -> list[Instance]:
+    def read(self, tagger: SentenceTagger) -> list[TaggedSentence]:
         """
         The sentences of all objects.
 
@@ -66,11 +67,11 @@ class Query:
         `QueryError`, if an object is not of a form that the predictor knows, or there is too much in them;
         `NoTaggerError`, if one is raw text and no tagger is installed.
         """
-        instances: list[Instance] = []
+        found: list[TaggedSentence] = []
         for index, json_dict in enumerate(self._objects):
             with self._naming(index):
                 try:
-                    sentences = predictor.json_to_instances(json_dict, self._limits.max_tokens_per_text)
+                    sentences = read_sentences(json_dict, tagger, self._limits.max_tokens)
                 except ValueError as error:
                     raise QueryError(str(error)) from error
                 except ConfigurationError as error:
@@ -78,10 +79,10 @@ class Query:
                 longest = max(map(num_tokens, sentences))
                 _check("tokens in a sentence", longest, self._limits.max_tokens_per_sentence)
             self._sizes.append(len(sentences))
-            instances += sentences
-        _check("sentences", len(instances), self._limits.max_sentences)
-        _check("tokens", sum(map(num_tokens, instances)), self._limits.max_tokens)
-        return instances
+            found += sentences
+        _check("sentences", len(found), self._limits.max_sentences)
+        _check("tokens", sum(map(num_tokens, found)), self._limits.max_tokens)
+        return found
 
     @contextmanager
     def _naming(self, index: int) -> Iterator[None]:
@@ -102,9 +103,9 @@ class Query:
         ]
 
 
-def num_tokens(instance: Instance) -> int:
+def num_tokens(sentence: TaggedSentence) -> int:
     """The tokens of a sentence, without ROOT."""
-    return len(instance["metadata"].metadata["tokens"])
+    return len(sentence.tokens)
 
 
 def add_pictures(answer: JsonDict) -> JsonDict:

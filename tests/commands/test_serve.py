@@ -28,7 +28,7 @@ def archive_file(tmp_path_factory):
 
 def parse(*options):
     parser = argparse.ArgumentParser()
-    Serve().add_subparser(parser.add_subparsers())
+    Serve().add_subparser(parser.add_subparsers()).set_defaults(include_package=[])  # the framework's own option
     return parser.parse_args(["spigot-serve", "--archive-path", "model.tar.gz", *options])
 
 

@@ -15,7 +15,7 @@ class EchoPredictor(SentencePredictor):
 
     def __init__(self):
         self._dataset_reader = SdpReader()
-        self._tagger = SimpleNamespace(sentence=self._tag, sentences=self._split_and_tag)
+        self.tagger = SimpleNamespace(sentence=self._tag, sentences=self._split_and_tag)
         self.max_tokens = []  # of raw text, as it was asked
         self.batches = []
         self.begun = threading.Semaphore(0)

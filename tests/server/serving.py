@@ -14,7 +14,7 @@ from spigot_allennlp.server.limits import Limits  # noqa: E402
 @contextmanager
 def serving(predictor, **limits):
     """Serves a predictor in a thread, and gives the address."""
-    config = uvicorn.Config(create_app(predictor, Limits(**limits)), port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(create_app([predictor], Limits(**limits)), port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

