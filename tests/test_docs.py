@@ -1,10 +1,15 @@
 """What the documentation says can be run, runs."""
 
+import inspect
+import json
 import re
 
 import pytest
+from allennlp.common import Params
+from allennlp.common.params import evaluate_snippet
 
 from spigot_allennlp.data.sdp import parse_sdp
+from spigot_allennlp.modules import StructuredArgmax
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent
@@ -31,6 +36,19 @@ def test_a_structure_of_your_own_gets_gradients():
     assert soft[0].sum(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-5)
     assert soft[0].sum(dim=0).tolist() == pytest.approx([1] * 5, abs=1e-5)
     assert not soft[1, 3:].any()
+
+
+def test_the_methods_are_all_there_and_their_options_have_their_defaults():
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"^{ type: .*}$", text, flags=re.MULTILINE)
+    configs = {config["type"]: config for config in (json.loads(evaluate_snippet("docs", line)) for line in snippets)}
+    assert configs.keys() == set(StructuredArgmax.list_available())
+    for name, config in configs.items():
+        structure = {} if "argmax" in config else {"structure": {"type": "nonprojective_tree"}}
+        StructuredArgmax.from_params(Params({**config, **structure}))
+        parameters = inspect.signature(StructuredArgmax.by_name(name)).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+        assert config.items() >= defaults.items()
 
 
 def test_the_sdp_example_can_be_written_and_read(capsys):
