@@ -4,7 +4,7 @@ local text = import '../common/text.libsonnet';
 
 (import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
   glove:: null,
-  word_dim:: 768,
+  word_dim:: 768,  // the transformer's hidden_size
   embedding_dim:: self.word_dim + self.pos_dim,
   dropout:: 0.3,
   scorer:: { type: 'biaffine', hidden_dim: $.mlp_dim },
