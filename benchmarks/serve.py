@@ -5,8 +5,9 @@
 
 Both servers serve the same model on this machine, and take turns. Clients send tagged sentences one after the other,
 each as soon as its last answer is there; each answer is compared with what the model says to that sentence alone.
-Meanwhile a process of its own asks for the server's health, fifty times a second. Last, eight clients send ours raw
-text that is meant to keep it busy; an answer may then be an error that says what is expected. `--peer` names a folder
+Meanwhile a process of its own asks for the server's health, fifty times a second. Then ours alone has the
+same sentences as raw text; from eight clients, batches of twenty sentences whose pictures are wanted; and from eight,
+text that is meant to keep it busy, where an answer may be an error that says what is expected. `--peer` names a folder
 with allennlp-server (`uv pip install --target peers --no-deps allennlp-server flask flask-cors gevent`, and what these
 need). Times are in milliseconds.
 """
@@ -46,6 +47,7 @@ class Server(NamedTuple):
 class Case(NamedTuple):
     body: bytes
     expected: dict[str, Any] | None  # `None` for any answer or 4xx
+    path: str = "/predict"
 
 
 @dataclass
@@ -84,7 +86,7 @@ async def client(server: Server, cases: Iterator[Case], deadline: float, result:
         case = next(cases)
         start = time.perf_counter()
         try:
-            status, answer = await asyncio.wait_for(ask(reader, writer, "/predict", case.body), 60)
+            status, answer = await asyncio.wait_for(ask(reader, writer, case.path, case.body), 60)
         except (OSError, EOFError, asyncio.TimeoutError):
             result.lost += 1
             reader, writer = await asyncio.open_connection(HOST, server.port)
@@ -151,18 +153,28 @@ def compared(output: dict[str, Any]) -> dict[str, Any]:
     return {key: output[key] for key in COMPARED if key in output}
 
 
-def make_cases(archive: str, sentences: str) -> list[Case]:
+def make_cases(archive: str, sentences: str) -> dict[str, list[Case]]:
+    """What is sent, by the kind of load."""
     # Not above: the process that asks for the server's health imports this file too.
     from allennlp.predictors import Predictor
 
     from spigot_allennlp.data.sdp import read_sdp
 
     predictor = Predictor.from_path(archive)
-    cases = []
-    for sentence in read_sdp(sentences):
-        content = {"tokens": sentence.forms, "tags": sentence.tags, "lemmas": sentence.lemmas}
-        cases.append(Case(json.dumps(content).encode(), compared(predictor.predict_json(content))))
-    return cases
+    gold = list(read_sdp(sentences))
+    tagged = [{"tokens": sentence.forms, "tags": sentence.tags, "lemmas": sentence.lemmas} for sentence in gold]
+    raw = [{"sentence": " ".join(sentence.forms)} for sentence in gold]
+    batches = [tagged[start : start + 20] for start in range(0, len(tagged), 20)]
+
+    def with_answer(content: dict[str, Any]) -> Case:
+        return Case(json.dumps(content).encode(), compared(predictor.predict_json(content)))
+
+    return {
+        "tagged": [with_answer(content) for content in tagged],
+        "raw text": [with_answer(content) for content in raw],
+        "pictures": [Case(json.dumps(batch).encode(), None, "/predict_batch?pictures=true") for batch in batches],
+        "hostile text": [Case(body, None) for body in HOSTILE],
+    }
 
 
 @contextmanager
@@ -216,14 +228,16 @@ def main() -> None:
             command = ["serve", *options, "--field-name", "tokens"]
             stack.enter_context(running(command, arguments.port + 1, arguments.peer))
         for server in servers:  # to warm up
-            asyncio.run(load(server, itertools.cycle(cases), num_clients=4, seconds=2))
+            asyncio.run(load(server, itertools.cycle(cases["tagged"]), num_clients=4, seconds=2))
         print(row("server", "clients", list(COLUMNS)))
         for num_clients in arguments.clients:
             for server in servers:
-                cells = measure(server, itertools.cycle(cases), num_clients, arguments.seconds)
+                cells = measure(server, itertools.cycle(cases["tagged"]), num_clients, arguments.seconds)
                 print(row(server.name, str(num_clients), cells), flush=True)
-        cells = measure(servers[0], itertools.cycle(Case(body, None) for body in HOSTILE), 8, arguments.seconds)
-        print(row("  hostile text", "8", cells), flush=True)
+        more = [("raw text", num_clients) for num_clients in arguments.clients] + [("pictures", 8), ("hostile text", 8)]
+        for kind, num_clients in more:
+            cells = measure(servers[0], itertools.cycle(cases[kind]), num_clients, arguments.seconds)
+            print(row(f"  {kind}", str(num_clients), cells), flush=True)
         for server in servers:
             print(f"{server.name}: malformed bodies answered 4xx: {refused(server)}")
 
