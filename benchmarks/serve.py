@@ -91,10 +91,11 @@ async def client(server: Server, cases: Iterator[Case], deadline: float, result:
             result.lost += 1
             reader, writer = await asyncio.open_connection(HOST, server.port)
             continue
-        result.times.append(time.perf_counter() - start)
         if status >= 500 or (status != 200 and case.expected is not None):
             result.lost += 1
-        elif case.expected is not None and compared(json.loads(answer)) != case.expected:
+            continue
+        result.times.append(time.perf_counter() - start)
+        if case.expected is not None and compared(json.loads(answer)) != case.expected:
             result.wrong += 1
     writer.close()
 

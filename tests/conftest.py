@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 
 # Before torch is imported: two processes share the cores already.
@@ -17,3 +18,15 @@ def parser_archive(tmp_path_factory):
     overrides = {"model.syntactic_parser.label_feedforward": {"num_layers": 1, "hidden_dims": 4, "activations": "relu"}}
     train_model_from_file(FIXTURES_ROOT / "syntactic_then_semantic.jsonnet", output, overrides=json.dumps(overrides))
     return output / "model.tar.gz"
+
+
+@pytest.fixture(scope="session")
+def quick_model_processes():
+    """Models of a server are in forks of a process that has imported everything, in place of new interpreters."""
+    from spigot_allennlp.server import model_process
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["spigot_allennlp"])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(model_process, "_CONTEXT", context)
+        yield

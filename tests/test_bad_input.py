@@ -209,6 +209,7 @@ class TestConfig:
             assert matches(f"the vocabulary has no {namespace}", explanation)
 
 
+@pytest.mark.usefixtures("quick_model_processes")
 class TestArchive:
     @pytest.fixture(scope="class")
     def foreign(self, tmp_path_factory):

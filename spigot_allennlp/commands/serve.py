@@ -19,6 +19,7 @@ from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
 
+from spigot_allennlp.modules.checks import positive
 from spigot_allennlp.predictors.sentence import SentencePredictor
 from spigot_allennlp.server.limits import Limits
 
@@ -66,7 +67,8 @@ def serve(
     limits: Limits = Limits(),
 ) -> None:
     """
-    Serves a model until SIGTERM or SIGINT, and then until what was accepted is answered.
+    Serves a model until SIGTERM or SIGINT, and then until what was accepted is answered. As it starts processes, a
+    script that calls it has to do so under `if __name__ == "__main__":`.
 
     # Parameters
 
@@ -90,7 +92,8 @@ def serve(
 
     # Raises
 
-    `ConfigurationError`, if the extra `serve` is not installed or the predictor is not one of ours.
+    `ConfigurationError`, if the extra `serve` is not installed, the archive cannot be loaded, or the predictor is not
+    one of ours.
     """
     try:
         import uvicorn
@@ -100,13 +103,24 @@ def serve(
         from spigot_allennlp.server.model_process import ModelProcess
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error}: install the extra `serve` of this package") from error
+    positive("num_workers", num_workers)
+    positive("num_threads", num_threads)
     load = partial(
-        _load, archive_path, predictor_name, predictor_args, overrides, cuda_device, num_threads, include_package
+        _load,
+        archive_path=archive_path,
+        predictor_name=predictor_name,
+        predictor_args=predictor_args,
+        overrides=overrides,
+        cuda_device=cuda_device,
+        num_threads=num_threads,
+        include_package=include_package,
     )
     with ExitStack() as stack:
-        models = [stack.enter_context(closing(ModelProcess(load))) for _ in range(num_workers)]
+        # A batch that takes as long as a request may has nobody to answer.
+        models = [stack.enter_context(closing(ModelProcess(load, limits.timeout))) for _ in range(num_workers)]
         for model in models:
-            model.wait()
+            model.wait_until_loaded()
+        app = create_app(models, limits)
         write_access_log()
         # A thread that draws pictures gives way to whoever answers /health after one millisecond, not five.
         sys.setswitchinterval(0.001)
@@ -114,7 +128,7 @@ def serve(
         # afterwards sends the signal again to whatever was set before, when there is nothing left to stop.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         uvicorn.run(
-            create_app(models, limits),
+            app,
             host=host,
             port=port,
             log_config=None,

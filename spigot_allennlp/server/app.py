@@ -103,13 +103,15 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
     app.add_middleware(AccessLog, registry=registry)
     _handle_errors(app)
 
-    async def predict_all(objects: list[Any], pictures: bool) -> list[JsonDict]:
-        query = Query(objects, limits)
-        outputs = app.state.batcher.submit(query.read)
-        answers = query.answer(await asyncio.wait_for(asyncio.wrap_future(outputs), limits.timeout))
+    async def answer(request: Request, pictures: bool, is_batch: bool) -> Response:
+        content = await _read_json(request, limits)
+        if is_batch and not isinstance(content, list):
+            raise QueryError(f"expected a JSON list, found {type(content).__name__}")
+        query = Query(content if is_batch else [content], limits)
+        answers = query.answer(await asyncio.wrap_future(app.state.batcher.submit(query.read)))
         if pictures:
             answers = await run_in_threadpool(lambda: [add_pictures(answer) for answer in answers])
-        return answers
+        return JSONResponse(answers if is_batch else answers[0])
 
     @app.post("/predict", responses=_ERRORS, openapi_extra=_body({"type": "object"}, _EXAMPLES))
     async def predict(request: Request, pictures: bool = False) -> Response:
@@ -118,8 +120,7 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
         with a list of `sentences`; or `tokens`, with or without their `tags` and `lemmas`. With `pictures=true`, each
         sentence of the answer also has its tree and graph as SVG.
         """
-        (answer,) = await predict_all([await _read_json(request, limits)], pictures)
-        return JSONResponse(answer)
+        return await asyncio.wait_for(answer(request, pictures, is_batch=False), limits.timeout)
 
     batch = {"batch": [_EXAMPLES["sentence"], _EXAMPLES["tokens"]]}
     schema = {"type": "array", "items": {"type": "object"}}
@@ -127,10 +128,7 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
     @app.post("/predict_batch", responses=_ERRORS, openapi_extra=_body(schema, batch))
     async def predict_batch(request: Request, pictures: bool = False) -> Response:
         """Predicts on a list of objects, each as for `/predict`. The answer is the list of their answers, in order."""
-        objects = await _read_json(request, limits)
-        if not isinstance(objects, list):
-            raise QueryError(f"expected a JSON list, found {type(objects).__name__}")
-        return JSONResponse(await predict_all(objects, pictures))
+        return await asyncio.wait_for(answer(request, pictures, is_batch=True), limits.timeout)
 
     @app.get("/health")
     async def health() -> dict[str, str]:

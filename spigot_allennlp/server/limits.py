@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass, field
 
 
@@ -12,7 +13,7 @@ class Limits:
 
     # Raises
 
-    `ValueError`, if a limit is not positive.
+    `ValueError`, if a limit is not positive and finite.
     """
 
     max_body_bytes: int = _limit(131_072, "size of a request's body")
@@ -27,5 +28,5 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value}")

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -9,6 +10,9 @@ from allennlp.common.util import JsonDict
 
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.predictors.sentence_input import SentenceTagger
+from spigot_allennlp.server.model_process import ModelProcessError
+
+_READING_SECONDS = 0.05  # Then what was read is predicted, however much more there is that is slow to read.
 
 
 class SentenceModel(Protocol):
@@ -75,10 +79,12 @@ class MicroBatcher:
 
         # Raises
 
-        `QueueFullError`, if `max_pending` are pending already.
+        `QueueFullError`, if `max_pending` are pending already; `RuntimeError` after `close`.
         """
         request = _Request(read)
         with self._changed:
+            if self._closed:
+                raise RuntimeError("the batcher is closed")
             if self._num_pending == self._max_pending:
                 raise QueueFullError
             self._num_pending += 1
@@ -106,9 +112,11 @@ class MicroBatcher:
 
     def _run(self, model: SentenceModel) -> None:
         while self._has_work():
-            while request := self._next_request():
+            stop = time.monotonic() + _READING_SECONDS
+            while time.monotonic() < stop and (request := self._next_request()):
                 self._read(request, model)
-            self._predict(self._next_batch(), model)
+            if batch := self._next_batch():
+                self._predict(batch, model)
 
     def _has_work(self) -> bool:
         with self._changed:
@@ -124,14 +132,16 @@ class MicroBatcher:
         if request.answer.done():
             return
         try:
-            sentences = request.read(model.tagger)
+            sentences = [
+                _Sentence(request, position, sentence, self._size(sentence))
+                for position, sentence in enumerate(request.read(model.tagger))
+            ]
         except Exception as error:
             request.fail(error)
             return
         request.expect(len(sentences))
         with self._changed:
-            for position, sentence in enumerate(sentences):
-                self._waiting.append(_Sentence(request, position, sentence, self._size(sentence)))
+            self._waiting.extend(sentences)
 
     def _next_batch(self) -> "list[_Sentence]":
         batch: list[_Sentence] = []
@@ -147,19 +157,20 @@ class MicroBatcher:
         return batch
 
     def _predict(self, batch: "list[_Sentence]", model: SentenceModel) -> None:
-        if not batch:
-            return
-        self._on_batch(len(batch))
         try:
+            self._on_batch(len(batch))
             outputs = model.predict_sentences([sentence.content for sentence in batch])
+            answered = list(zip(batch, outputs, strict=True))
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].request.fail(error)
+            if len(batch) == 1 or isinstance(error, ModelProcessError):
+                for sentence in batch:
+                    sentence.request.fail(error)
                 return
             for sentence in batch:  # The failure of one is not to be that of all.
-                self._predict([sentence], model)
+                if not sentence.request.answer.done():
+                    self._predict([sentence], model)
             return
-        for sentence, output in zip(batch, outputs, strict=True):
+        for sentence, output in answered:
             sentence.request.receive(sentence.position, output)
 
 

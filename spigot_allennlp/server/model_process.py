@@ -1,13 +1,15 @@
+import atexit
 import gc
 import logging
 import multiprocessing
 import os
 import pickle
 import signal
+import threading
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.pool import ExceptionWithTraceback
 from operator import attrgetter
 from typing import Any, Optional
 
@@ -20,85 +22,117 @@ from spigot_allennlp.predictors.sentence import SentencePredictor
 
 logger = logging.getLogger(__name__)
 
-# A fork of a process that has imported what is needed, and nothing else: it starts at once and shares that memory.
-_CONTEXT = multiprocessing.get_context(
-    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-)
-
-_CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
-"""What happens at a connection whose other side is closed, as it is when the process there has ended."""
+# A new interpreter, whatever the system: after a fork there is no CUDA.
+_CONTEXT = multiprocessing.get_context("spawn")
 
 
 class ModelProcessError(Exception):
-    """The process of a model ended before it was to."""
+    """The process of a model ended before it was to, or had to be ended; the message says how."""
 
 
 class ModelProcess:
     """
-    A predictor in a process of its own, which does all the work, so that this one has time to answer. For one thread
-    at a time. Where the process ends by itself, for example for lack of memory, another one takes its place.
+    A predictor in a process of its own, which does all the work, so that this one has time to answer. Where that
+    process ends by itself, for example for lack of memory, another one takes its place. Only one thread at a time may
+    call it; any may close it. As with all such processes, a script that makes one has to be importable: what it does
+    stands under `if __name__ == "__main__":`.
 
     # Parameters
 
     load : `Callable[[], SentencePredictor]`
         Makes the predictor there; can be pickled.
+    timeout : `float`, optional (default = `None`)
+        After so many seconds without an answer the process is replaced. By default there is no limit.
     """
 
-    def __init__(self, load: Callable[[], SentencePredictor]) -> None:
-        _CONTEXT.set_forkserver_preload(["spigot_allennlp"])
+    def __init__(self, load: Callable[[], SentencePredictor], timeout: Optional[float] = None) -> None:
+        self.tagger = _RemoteTagger(self._call)
         self._load = load
-        self.tagger = _Tagger(self._call)
+        self._timeout = timeout
+        self._lock = threading.Lock()  # held while a process is started or ended
+        self._closed = False
         self._start()
+        atexit.register(self.close)  # or multiprocessing would wait for the process for ever
 
-    def wait(self) -> None:
+    def wait_until_loaded(self) -> None:
         """
-        Until the predictor is loaded. Raises what loading it raised, but a `ConfigurationError` where the user's input
-        is to blame, and a `ModelProcessError` if the process ended.
+        # Raises
+
+        What loading the predictor raised, but a `ConfigurationError` where the user's input is to blame;
+        `ModelProcessError`, if the process ended.
         """
-        self._receive()
+        if not self._is_loaded:
+            self._receive()
+            self._is_loaded = True
 
     def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
         """As [`SentencePredictor`](../predictors/sentence.md). Raises a `ModelProcessError` if the process ended."""
         return self._call("predict_sentences", sentences)
 
     def close(self) -> None:
-        """Ends the process."""
-        self._connection.close()
-        self._process.join(timeout=10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def _start(self) -> None:
-        self._connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_work, args=(self._load, theirs), name="model", daemon=True)
-        self._process.start()
-        theirs.close()
+        """Ends the process, whatever it is doing."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._end()
+        atexit.unregister(self.close)
 
     def _call(self, name: str, *args: Any) -> Any:
         try:
-            with suppress(*_CLOSED):  # which the answer, or the lack of it, tells
-                self._connection.send((name, args))
-            return self._receive()
+            self._wait_for_replacement()
+            with suppress(OSError):  # Why, receiving tells.
+                self._connection.send_bytes(pickle.dumps((name, args)))
+            return self._receive(self._timeout)
         except ModelProcessError as error:
             logger.error("%s, another one is started", error)
-            self._connection.close()
-            self._start()
-            self.wait()
+            with self._lock:
+                if not self._closed:
+                    self._end()
+                    with suppress(OSError):  # The next call tries again.
+                        self._start()
             raise
 
-    def _receive(self) -> Any:
+    def _wait_for_replacement(self) -> None:
         try:
-            result, error = self._connection.recv()
-        except _CLOSED:
-            self._process.join()
+            self.wait_until_loaded()
+        except Exception as error:
+            raise ModelProcessError(f"the process of the model cannot load it: {error}") from error
+
+    def _receive(self, timeout: Optional[float] = None) -> Any:
+        try:
+            if not self._connection.poll(timeout):
+                raise ModelProcessError(f"the process of the model did not answer for {timeout} seconds")
+            reply = self._connection.recv_bytes()
+        except (EOFError, OSError):
+            if self._process.pid is not None:
+                self._process.join(timeout=1)
             raise ModelProcessError(f"the process of the model ended with status {self._process.exitcode}") from None
+        result, error, trace = pickle.loads(reply)
         if error is not None:
-            raise error
+            raise error from (None if trace is None else _RemoteError(trace))
         return result
 
+    def _start(self) -> None:
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(self._load, theirs), name="model", daemon=True)
+        self._is_loaded = False
+        try:
+            self._process.start()
+        finally:
+            theirs.close()
 
-class _Tagger:
+    def _end(self) -> None:
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
+        self._connection.close()
+
+
+class _RemoteError(Exception):
+    """Says, as the cause of what was raised in another process, where that was."""
+
+
+class _RemoteTagger:
     """The tagger of a predictor in another process."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
@@ -114,37 +148,47 @@ class _Tagger:
         return self._call("tagger.tag", tokens)
 
 
-def _work(load: Callable[[], SentencePredictor], connection: Connection) -> None:
+def _serve(load: Callable[[], SentencePredictor], connection: Connection) -> None:
+    """Answers what comes through the connection, until its other side is closed."""
     if hasattr(os, "nice"):
         os.nice(5)  # An answer that is ready, and /health, go before the next batch.
     # A signal that was meant for all processes of the server: the one that answers says when it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    try:
-        predictor = load()
-    except Exception as error:
-        explanation = explain(error)  # here, where the traceback is
-        with suppress(*_CLOSED):
-            connection.send((None, _picklable(error) if explanation is None else ConfigurationError(explanation)))
-        return
-    # What is there now stays. To look through it for garbage would take a third of a second each time.
-    gc.collect()
-    gc.freeze()
-    with suppress(*_CLOSED):
-        connection.send((None, None))
+    with suppress(EOFError, OSError):
+        try:
+            predictor = load()
+        except Exception as error:
+            connection.send_bytes(_failure(_explained(error)))
+            return
+        # What is there now stays. To look through it for garbage would take a third of a second each time.
+        gc.collect()
+        gc.freeze()
+        connection.send_bytes(_success(None))
         while True:
-            name, args = connection.recv()
+            name, args = pickle.loads(connection.recv_bytes())
             try:
-                reply = attrgetter(name)(predictor)(*args), None
+                reply = _success(attrgetter(name)(predictor)(*args))
             except Exception as error:
-                reply = None, _picklable(error)
-            connection.send(reply)
+                reply = _failure(error)
+            connection.send_bytes(reply)
 
 
-def _picklable(error: Exception) -> Any:
-    """The exception with its traceback."""
+def _explained(error: Exception) -> Exception:
+    # Here, where the frames of the traceback are.
+    explanation = None if os.environ.get("ALLENNLP_DEBUG") else explain(error)
+    return error if explanation is None else ConfigurationError(explanation)
+
+
+def _success(result: Any) -> bytes:
+    return pickle.dumps((result, None, None))
+
+
+def _failure(error: Exception) -> bytes:
+    trace = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
     try:
-        pickle.loads(pickle.dumps(error))
+        reply = pickle.dumps((None, error, trace))
+        pickle.loads(reply)
     except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    return ExceptionWithTraceback(error, error.__traceback__)
+        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), trace))
+    return reply

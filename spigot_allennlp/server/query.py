@@ -54,7 +54,10 @@ class Query:
                 longest = max(map(len, words), default=0)
                 _check("characters in a word of raw text", longest, limits.max_characters_per_word)
                 num_characters += sum(map(len, texts))
-                num_tokens += len(words) + sum(len(value) for value in values if isinstance(value, list))
+                size = len(words) + sum(len(value) for value in values if isinstance(value, list))
+                if "text" not in json_dict:
+                    _check("tokens in a sentence", size, limits.max_tokens_per_sentence)
+                num_tokens += size
         _check("characters of raw text", num_characters, limits.max_characters)
         _check("tokens", num_tokens, limits.max_tokens)
 
@@ -67,21 +70,22 @@ class Query:
         `QueryError`, if an object is not of a form that the predictor knows, or there is too much in them;
         `NoTaggerError`, if one is raw text and no tagger is installed.
         """
+        limits = self._limits
         found: list[TaggedSentence] = []
         for index, json_dict in enumerate(self._objects):
             with self._naming(index):
+                max_tokens = limits.max_tokens if "text" in json_dict else limits.max_tokens_per_sentence
                 try:
-                    sentences = read_sentences(json_dict, tagger, self._limits.max_tokens)
+                    sentences = read_sentences(json_dict, tagger, max_tokens)
                 except ValueError as error:
                     raise QueryError(str(error)) from error
                 except ConfigurationError as error:
                     raise NoTaggerError(str(error)) from error
-                longest = max(map(num_tokens, sentences))
-                _check("tokens in a sentence", longest, self._limits.max_tokens_per_sentence)
+                _check("tokens in a sentence", max(map(num_tokens, sentences)), limits.max_tokens_per_sentence)
             self._sizes.append(len(sentences))
             found += sentences
-        _check("sentences", len(found), self._limits.max_sentences)
-        _check("tokens", sum(map(num_tokens, found)), self._limits.max_tokens)
+            _check("sentences", len(found), limits.max_sentences)
+            _check("tokens", sum(map(num_tokens, found)), limits.max_tokens)
         return found
 
     @contextmanager

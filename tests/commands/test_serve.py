@@ -63,10 +63,18 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
         serve("model.tar.gz")
 
 
+@pytest.mark.usefixtures("quick_model_processes")
 def test_another_packages_predictor_is_refused(archive_file):
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
     with pytest.raises(ConfigurationError, match="a predictor of spigot_allennlp, found TextClassifierPredictor"):
         serve(archive_file, "text_classifier")
+
+
+@pytest.mark.parametrize("option", ["num_workers", "num_threads"])
+def test_there_is_at_least_one(option):
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    with pytest.raises(ConfigurationError, match=f"{option} must be a positive number, but is 0"):
+        serve("model.tar.gz", **{option: 0})
 
 
 @pytest.mark.slow
@@ -105,7 +113,9 @@ def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
 
 def wait_until_in_progress(port):
     """Until the server has begun with the request whose body is not complete."""
-    while True:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         if "spigot_requests_in_progress 2.0" in metrics:  # that one, and this
             return
+    raise AssertionError(metrics)

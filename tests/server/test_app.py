@@ -1,5 +1,7 @@
 import json
 import logging
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -130,6 +132,13 @@ class TestErrors:
             assert client.post("/predict", json={"sentence": "c"}).json()["tokens"] == ["c"]
             assert predictor.batches[begun:] == [["c"]]
 
+    def test_a_body_that_does_not_come_is_given_up(self, predictor):
+        with serving(predictor, timeout=0.3) as url:
+            address = httpx.URL(url)
+            with socket.create_connection((address.host, address.port), timeout=10) as connection:
+                connection.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
+                assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 504 ")
+
     def test_the_models_errors_stay_in_the_log(self, client, caplog):
         response = client.post("/predict", json={"sentence": "fail"}, headers={"X-Request-ID": "number-7"})
         assert response.status_code == 500
@@ -230,5 +239,6 @@ def metric(client, name):
 
 
 def wait_until_pending(client, num_requests):
+    deadline = time.monotonic() + 10
     while float(metric(client, "spigot_requests_pending")) < num_requests:
-        pass
+        assert time.monotonic() < deadline

@@ -1,13 +1,18 @@
 import threading
+import time
 from concurrent.futures import CancelledError, wait
 
 import pytest
 
 from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError
+from spigot_allennlp.server.model_process import ModelProcessError
 
 
 class Model:
-    """Doubles numbers, one batch at a time and each only when it may; a negative number is an error."""
+    """
+    Doubles numbers, one batch at a time and each only when it may; a negative number is an error, 0 the end of its
+    process, and to 99 it has no answer.
+    """
 
     tagger = None
 
@@ -24,6 +29,10 @@ class Model:
         assert self.may_go_on.wait(10)
         if min(batch) < 0:
             raise ArithmeticError(f"{min(batch)} is negative")
+        if min(batch) == 0:
+            raise ModelProcessError("ended")
+        if max(batch) == 99:
+            return []
         return [2 * number for number in batch]
 
 
@@ -48,9 +57,9 @@ def request(*numbers):
 def test_each_request_gets_the_outputs_of_its_own_sentences(start):
     model = Model(free=False)
     batcher = start(model)
-    answers = [batcher.submit(request(*range(10 * n, 10 * n + n))) for n in range(20)]
+    answers = [batcher.submit(request(*range(100 * n, 100 * n + n))) for n in range(1, 20)]
     model.may_go_on.set()
-    assert [answer.result(10) for answer in answers] == [[2 * (10 * n + i) for i in range(n)] for n in range(20)]
+    assert [answer.result(10) for answer in answers] == [[2 * (100 * n + i) for i in range(n)] for n in range(1, 20)]
 
 
 def test_what_arrives_while_the_model_is_busy_goes_into_one_batch(start):
@@ -87,13 +96,13 @@ def test_a_request_that_is_cancelled_is_not_begun(start):
 def test_the_rest_of_a_request_that_is_cancelled_is_dropped(start):
     model = Model(free=False)
     batcher = start(model)
-    long = batcher.submit(request(*range(100)))
+    long = batcher.submit(request(*range(1, 90)))
     assert model.begun.acquire(timeout=10)
     last = batcher.submit(request(7))
     assert long.cancel()
     model.may_go_on.set()
     assert last.result(10) == [14]
-    assert model.batches == [[0, 1, 2, 3], [7]]
+    assert model.batches == [[1, 2, 3, 4], [7]]
     with pytest.raises(CancelledError):
         long.result(10)
 
@@ -132,15 +141,71 @@ def test_the_failure_of_one_sentence_is_not_that_of_the_batch(start):
     assert [answer.result(10) for answer in (first, good, other)] == [[2], [4], [8]]
 
 
+def test_a_process_that_ends_fails_its_batch_at_once(start):
+    model = Model(free=False)
+    batcher = start(model)
+    first = batcher.submit(request(1))
+    assert model.begun.acquire(timeout=10)
+    others = [batcher.submit(request(number)) for number in (2, 0, 3)]
+    model.may_go_on.set()
+    for other in others:
+        with pytest.raises(ModelProcessError):
+            other.result(10)
+    assert first.result(10) == [2]
+    assert batcher.submit(request(4)).result(10) == [8]
+    assert model.batches == [[1], [2, 0, 3], [4]]
+
+
+def test_a_model_that_does_not_keep_its_word_is_an_error(start):
+    batcher = start(Model())
+    with pytest.raises(ValueError, match="zip"):
+        batcher.submit(request(99)).result(10)
+    assert batcher.submit(request(1)).result(10) == [2]
+
+
+def test_of_a_request_that_has_failed_nothing_is_tried_again(start):
+    model = Model()
+    batcher = start(model)
+    with pytest.raises(ArithmeticError):
+        batcher.submit(request(-1, 1, 2)).result(10)
+    assert batcher.submit(request(4)).result(10) == [8]
+    assert model.batches == [[-1, 1, 2], [-1], [4]]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_requests_that_are_slow_to_read_do_not_keep_others_from_their_answer(start, num_workers):
+    batcher = start(Model(), num_workers=num_workers, max_pending=1000)
+    stop = threading.Event()
+
+    def refuse(tagger):
+        time.sleep(0.06)
+        raise ValueError("too much")
+
+    def flood():
+        while not stop.is_set():
+            with pytest.raises(ValueError, match="too much"):
+                batcher.submit(refuse).result(10)
+
+    clients = [threading.Thread(target=flood) for _ in range(8)]
+    for client in clients:
+        client.start()
+    try:
+        assert batcher.submit(request(1)).result(5) == [2]
+    finally:
+        stop.set()
+        for client in clients:
+            client.join(10)
+
+
 def test_workers_predict_at_once_and_share_a_request(start):
     model = Model(free=False)
     batcher = start(model, num_workers=2)
-    answer = batcher.submit(request(*range(10)))
+    answer = batcher.submit(request(*range(1, 11)))
     for _ in range(2):
         assert model.begun.acquire(timeout=10)
-    assert sorted(model.batches) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert sorted(model.batches) == [[1, 2, 3, 4], [5, 6, 7, 8]]
     model.may_go_on.set()
-    assert answer.result(10) == [2 * number for number in range(10)]
+    assert answer.result(10) == [2 * number for number in range(1, 11)]
 
 
 def test_workers_read_at_once(start):
@@ -156,18 +221,20 @@ def test_workers_read_at_once(start):
 
 def test_many_requests_to_many_workers_keep_their_answers(start):
     batcher = start(Model(), num_workers=4, max_pending=1000)
-    answers = [batcher.submit(request(*range(n, n + n % 7))) for n in range(500)]
-    assert [answer.result(10) for answer in answers] == [[2 * i for i in range(n, n + n % 7)] for n in range(500)]
+    answers = [batcher.submit(request(*range(n, n + n % 7))) for n in range(100, 600)]
+    assert [answer.result(10) for answer in answers] == [[2 * i for i in range(n, n + n % 7)] for n in range(100, 600)]
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_closing_finishes_what_was_accepted(num_workers):
     model = Model(free=False)
     batcher = MicroBatcher([model] * num_workers, lambda number: 1, max_batch_size=2, max_pending=100)
-    answers = [batcher.submit(request(n, n)) for n in range(5)]
+    answers = [batcher.submit(request(n, n)) for n in range(1, 6)]
     closing = threading.Thread(target=batcher.close)
     closing.start()
     model.may_go_on.set()
     closing.join(10)
     assert not closing.is_alive()
-    assert [answer.result(0) for answer in answers] == [[2 * n, 2 * n] for n in range(5)]
+    with pytest.raises(RuntimeError, match="closed"):
+        batcher.submit(request(1))
+    assert [answer.result(0) for answer in answers] == [[2 * n, 2 * n] for n in range(1, 6)]

@@ -34,8 +34,10 @@ def test_answers_are_those_of_the_objects(predictor):
         ([SENTENCE] * 4, "at most 3 sentences, found 4"),
         ([{"sentence": "aaaaa " * 3 + "aaa"}], "at most 20 characters of raw text, found 21"),
         ([{"sentence": "aaaaa " * 2}, {"text": "aaaaa aaa"}], "at most 20 characters of raw text, found 21"),
-        ([{"tokens": ["a"] * 9}], "at most 8 tokens, found 9"),
+        ([{"tokens": ["a"] * 5}, {"tokens": ["a"] * 4}], "at most 8 tokens, found 9"),
         ([{"text": "a b c d. e f g h i"}], "at most 8 tokens, found 9"),
+        ([{"sentence": "a b c d e f g"}], "at most 6 tokens in a sentence, found 7"),
+        ([{"tokens": ["a"] * 7}], "at most 6 tokens in a sentence, found 7"),
         ([{"text": "a bcdefg"}], "^expected at most 5 characters in a word of raw text, found 6"),
         ([{"text": "a"}, {"text": "a bcdefg"}], "^at index 1: expected at most 5 characters in a word"),
         ([SENTENCE, SENTENCE, None], "^at index 2: expected a JSON object, found NoneType"),
@@ -43,7 +45,8 @@ def test_answers_are_those_of_the_objects(predictor):
 )
 def test_too_much_is_refused_before_it_is_read(objects, message):
     with pytest.raises(QueryError, match=message):
-        Query(objects, Limits(max_sentences=3, max_characters=20, max_characters_per_word=5, max_tokens=8))
+        limits = {"max_sentences": 3, "max_characters": 20, "max_characters_per_word": 5, "max_tokens": 8}
+        Query(objects, Limits(**limits, max_tokens_per_sentence=6))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,8 @@ def test_too_much_is_refused_before_it_is_read(objects, message):
     [
         ({"text": "a. b. c. d. e. f"}, "at most 5 sentences, found 6"),
         ({"text": "a-b-c d-e. f-g-h-i"}, "at most 8 tokens, found 9"),
-        ({"sentence": "a b c d e f"}, "at most 5 tokens in a sentence, found 6"),
+        ({"sentence": "a-b-c-d-e-f"}, "at most 5 tokens in a sentence, found 6"),
+        ({"text": "a-b-c-d-e-f"}, "at most 5 tokens in a sentence, found 6"),
         ({"words": ["a"]}, "expected one of 'sentence', 'text' and 'tokens'"),
     ],
 )
@@ -65,7 +69,7 @@ def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, messag
     "json_dict, message",
     [
         ({**SENTENCE, "tags": ["X"]}, "tokens, tags and lemmas must be of one length"),
-        ({"sentence": "a b c d e f"}, "expected at most 5 tokens in a sentence, found 6"),
+        ({"sentence": "a-b-c-d-e-f"}, "expected at most 5 tokens in a sentence, found 6"),
     ],
 )
 def test_of_several_objects_the_wrong_one_is_named(predictor, json_dict, message):
@@ -74,11 +78,17 @@ def test_of_several_objects_the_wrong_one_is_named(predictor, json_dict, message
         query.read(predictor.tagger)
 
 
-@pytest.mark.parametrize("key", ["sentence", "text"])
-def test_raw_text_is_measured_in_tokens_before_it_is_tagged(predictor, key):
-    query = Query([{key: "a"}], Limits(max_tokens=7))
+def test_raw_text_is_measured_in_tokens_before_it_is_tagged(predictor):
+    query = Query([{"text": "a"}, {"sentence": "a"}], Limits(max_tokens=7, max_tokens_per_sentence=5))
     query.read(predictor.tagger)
-    assert predictor.max_tokens == [7]
+    assert predictor.max_tokens == [7, 5]
+
+
+def test_nothing_is_tagged_after_too_much_was_found(predictor):
+    query = Query([{"text": "a-b-c"}] * 4, Limits(max_tokens=5))
+    with pytest.raises(QueryError, match="at most 5 tokens, found 6"):
+        query.read(predictor.tagger)
+    assert len(predictor.max_tokens) == 2
 
 
 def test_text_that_is_slow_to_read_is_refused_or_is_no_more_than_allowed(predictor, monkeypatch):
@@ -117,7 +127,7 @@ def test_pictures_are_of_what_the_answer_has():
     assert set(add_pictures(dict(tree))["pictures"]) == {"tree"}
 
 
-@pytest.mark.parametrize("name", ["max_pending", "timeout"])
-def test_limits_are_positive(name):
-    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
-        Limits(**{name: 0})
+@pytest.mark.parametrize("name, value", [("max_pending", 0), ("timeout", 0), ("timeout", float("inf"))])
+def test_limits_are_positive_and_finite(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be positive and finite, got {value}"):
+        Limits(**{name: value})
