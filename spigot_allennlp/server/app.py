@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allennlp.common.util import JsonDict
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
@@ -84,6 +85,8 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
             models, num_tokens, limits.max_batch_tokens, limits.max_pending, batch_sizes.observe
         )
         pending.set_function(lambda: app.state.batcher.num_pending)
+        # More threads would not draw faster, but each would take turns with the one that answers.
+        app.state.drawing = CapacityLimiter(1)
         try:
             # What is there now stays. To look through it for garbage would stop everything for a third of a second.
             gc.collect()
@@ -110,7 +113,9 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
         query = Query(content if is_batch else [content], limits)
         answers = query.answer(await asyncio.wrap_future(app.state.batcher.submit(query.read)))
         if pictures:
-            answers = await run_in_threadpool(lambda: [add_pictures(answer) for answer in answers])
+            answers = await to_thread.run_sync(
+                lambda: [add_pictures(answer) for answer in answers], limiter=app.state.drawing
+            )
         return JSONResponse(answers if is_batch else answers[0])
 
     @app.post("/predict", responses=_ERRORS, openapi_extra=_body({"type": "object"}, _EXAMPLES))
