@@ -1,5 +1,6 @@
-import math
 from dataclasses import dataclass, field
+
+from spigot_allennlp.modules.checks import positive
 
 
 def _limit(default: float, meaning: str):
@@ -13,7 +14,7 @@ class Limits:
 
     # Raises
 
-    `ValueError`, if a limit is not positive and finite.
+    `ConfigurationError`, if a limit is not positive and finite.
     """
 
     max_body_bytes: int = _limit(131_072, "size of a request's body")
@@ -28,5 +29,4 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {value}")
+            positive(name, value)

@@ -129,5 +129,5 @@ def test_pictures_are_of_what_the_answer_has():
 
 @pytest.mark.parametrize("name, value", [("max_pending", 0), ("timeout", 0), ("timeout", float("inf"))])
 def test_limits_are_positive_and_finite(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be positive and finite, got {value}"):
+    with pytest.raises(ConfigurationError, match=f"{name} must be a positive number, but is {value}$"):
         Limits(**{name: value})
