@@ -11,7 +11,7 @@ import argparse
 
 from allennlp.predictors import Predictor
 
-import spigot_allennlp  # noqa: F401
+import spigot_allennlp.plugin  # noqa: F401
 from spigot_allennlp.data.dataset_readers import SentimentReader
 
 BATCH_SIZE = 64

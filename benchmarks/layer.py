@@ -12,8 +12,8 @@ import argparse
 import torch
 
 from benchmarks.decoders import Function, median_ms
-from spigot_allennlp.modules import PerturbAndMap, Spigot, StructuredArgmax
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SingleHead, Structure
+from spigot_allennlp.surrogates import PerturbAndMap, Spigot, StructuredArgmax
 
 STRUCTURES: dict[str, Structure] = {
     "single_head": SingleHead(),

@@ -26,8 +26,8 @@ from allennlp.models import Model
 from allennlp.training.optimizers import Optimizer
 from torch.profiler import profile
 
-import spigot_allennlp  # noqa: F401
-from spigot_allennlp.modules import StructuredArgmax
+import spigot_allennlp.plugin  # noqa: F401
+from spigot_allennlp.surrogates import StructuredArgmax
 
 
 class Clock:

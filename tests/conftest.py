@@ -26,7 +26,7 @@ def quick_model_processes():
     from spigot_allennlp.server import model_process
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["spigot_allennlp"])
+    context.set_forkserver_preload(["spigot_allennlp.plugin"])
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(model_process, "_CONTEXT", context)
         yield

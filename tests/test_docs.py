@@ -9,7 +9,7 @@ from allennlp.common import Params
 from allennlp.common.params import evaluate_snippet
 
 from spigot_allennlp.data.sdp import parse_sdp
-from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent

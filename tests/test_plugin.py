@@ -18,8 +18,9 @@ from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.metrics import Metric
 
 import spigot_allennlp
-from spigot_allennlp.modules import GraphLoss, PairScorer, StructuredArgmax, TreeLoss
+from spigot_allennlp.modules import GraphLoss, PairScorer, TreeLoss
 from spigot_allennlp.structures import Structure
+from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
 MODELS = {

@@ -19,7 +19,7 @@ from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
 
-from spigot_allennlp.modules.checks import positive
+from spigot_allennlp.checks import positive
 from spigot_allennlp.predictors.sentence import SentencePredictor
 from spigot_allennlp.server.limits import Limits
 

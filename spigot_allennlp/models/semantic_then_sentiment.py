@@ -11,11 +11,12 @@ from allennlp.nn import InitializerApplicator
 from allennlp.nn.util import get_text_field_mask
 from torch.nn.functional import cross_entropy
 
+from spigot_allennlp.checks import not_negative
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import GraphScores, SemanticParser
-from spigot_allennlp.modules import GraphFeatures, StructuredArgmax
-from spigot_allennlp.modules.checks import not_negative
+from spigot_allennlp.modules import GraphFeatures
 from spigot_allennlp.structures import SemanticGraph
+from spigot_allennlp.surrogates import StructuredArgmax
 from spigot_allennlp.training.metrics import Accuracy
 
 

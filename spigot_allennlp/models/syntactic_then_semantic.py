@@ -7,10 +7,10 @@ from allennlp.data import TextFieldTensors, Vocabulary
 from allennlp.models import Model
 from allennlp.nn import InitializerApplicator
 
+from spigot_allennlp.checks import not_negative
 from spigot_allennlp.models.dependency_parser import DependencyParser
 from spigot_allennlp.models.semantic_parser import SemanticParser
-from spigot_allennlp.modules import StructuredArgmax
-from spigot_allennlp.modules.checks import not_negative
+from spigot_allennlp.surrogates import StructuredArgmax
 
 
 @Model.register("spigot_syntactic_then_semantic")

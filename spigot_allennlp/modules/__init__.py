@@ -6,17 +6,6 @@ from spigot_allennlp.modules.lstm import Lstm as Lstm
 from spigot_allennlp.modules.pair_scorer import BiaffinePairScorer as BiaffinePairScorer
 from spigot_allennlp.modules.pair_scorer import MlpPairScorer as MlpPairScorer
 from spigot_allennlp.modules.pair_scorer import PairScorer as PairScorer
-from spigot_allennlp.modules.perturbation import Imle as Imle
-from spigot_allennlp.modules.perturbation import PerturbAndMap as PerturbAndMap
-from spigot_allennlp.modules.relaxation import SparseMap as SparseMap
-from spigot_allennlp.modules.relaxation import StructuredAttention as StructuredAttention
-from spigot_allennlp.modules.spigot import Spigot as Spigot
-from spigot_allennlp.modules.spigot import SpigotCe as SpigotCe
-from spigot_allennlp.modules.spigot import SpigotEg as SpigotEg
-from spigot_allennlp.modules.step_size import StepSize as StepSize
-from spigot_allennlp.modules.structured_argmax import Pipeline as Pipeline
-from spigot_allennlp.modules.structured_argmax import StraightThrough as StraightThrough
-from spigot_allennlp.modules.structured_argmax import StructuredArgmax as StructuredArgmax
 from spigot_allennlp.modules.tree_loss import HeadSelection as HeadSelection
 from spigot_allennlp.modules.tree_loss import TreeCrf as TreeCrf
 from spigot_allennlp.modules.tree_loss import TreeHinge as TreeHinge

@@ -4,7 +4,7 @@ import torch
 from allennlp.common import Registrable
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from spigot_allennlp.modules.checks import not_negative
+from spigot_allennlp.checks import not_negative
 from spigot_allennlp.nn.arcs import arc_mask
 from spigot_allennlp.structures import SemanticGraph
 

@@ -35,9 +35,14 @@ class Lstm(LstmSeq2SeqEncoder):
         `torch.Tensor`
             `(batch, length, output_dim)`, 0 for padding.
         """
-        lstm = self._module
         if mask is None or hidden_state is not None or self.stateful or not inputs.is_cpu:
             return super().forward(inputs, mask, hidden_state)
+        # Not every processor has an LSTM in half precision.
+        with torch.autocast("cpu", enabled=False):
+            return self._read_padded(inputs.to(self._module.weight_ih_l0.dtype), mask)
+
+    def _read_padded(self, inputs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        lstm = self._module
         batch, length = mask.shape
         # The tokens of each sentence in reverse; padding stays where it is. Shape: (batch * length,)
         position = torch.arange(length).expand(batch, length)

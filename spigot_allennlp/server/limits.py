@@ -1,6 +1,6 @@
 from dataclasses import dataclass, field
 
-from spigot_allennlp.modules.checks import positive
+from spigot_allennlp.checks import positive
 
 
 def _limit(default: float, meaning: str):

@@ -16,8 +16,8 @@ from typing import Any, Optional
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 
-from spigot_allennlp.bad_input import explain
 from spigot_allennlp.data.tagger import TaggedSentence
+from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.predictors.sentence import SentencePredictor
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ class Structure(Registrable):
     """
     What is predicted: a finite set `Z` of 0/1 tensors (trees, graphs, label sequences), one set per sentence. A
     structure knows its argmax, its polytope `conv(Z)` and its marginals; it knows nothing of gradients, which are the
-    business of [`StructuredArgmax`](../modules/structured_argmax.md).
+    business of [`StructuredArgmax`](../surrogates/structured_argmax.md).
 
     Only `argmax` has to be written: both projections then follow from it. What else a structure can do depends on
     whether someone knows how.

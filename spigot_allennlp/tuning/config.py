@@ -12,7 +12,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.file_utils import cached_path
 from allennlp.common.params import parse_overrides, with_overrides
 
-from spigot_allennlp.bad_input import explain
+from spigot_allennlp.framework.bad_input import explain
 
 
 class Metric(NamedTuple):

@@ -8,7 +8,7 @@ from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from spigot_allennlp.bad_input import explain
+from spigot_allennlp.framework.bad_input import explain
 
 
 class SearchSpace:

@@ -21,7 +21,7 @@ from allennlp.models.archival import CONFIG_NAME, archive_model, verify_include_
 from allennlp.training import TrainerCallback
 from allennlp.training.util import create_serialization_dir
 
-from spigot_allennlp.bad_input import explain
+from spigot_allennlp.framework.bad_input import explain
 
 logger = logging.getLogger(__name__)
 

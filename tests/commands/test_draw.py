@@ -7,10 +7,10 @@ from allennlp.commands import main
 from allennlp.common.checks import ConfigurationError
 from allennlp.predictors import Predictor
 
-from spigot_allennlp.bad_input import explain
 from spigot_allennlp.commands.draw import draw_differences
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER, read_sdp
+from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.models import SyntacticThenSemantic
 from spigot_allennlp.predictors.formats import to_sdp
 from tests import FIXTURES_ROOT

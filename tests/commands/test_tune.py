@@ -13,8 +13,8 @@ from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
 
-from spigot_allennlp.bad_input import explain
 from spigot_allennlp.commands.tune import tune
+from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.models import SyntacticThenSemantic
 from tests import FIXTURES_ROOT
 

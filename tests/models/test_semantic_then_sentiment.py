@@ -10,7 +10,7 @@ from allennlp.data import Batch, DatasetReader, Vocabulary
 from allennlp.models import Model, load_archive
 
 from spigot_allennlp.data.dataset_readers import SdpReader, SentimentReader
-from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
 CONFIG = FIXTURES_ROOT / "semantic_then_sentiment.jsonnet"

@@ -9,7 +9,7 @@ from allennlp.common.testing import ModelTestCase
 from allennlp.data import Batch, DatasetReader
 from allennlp.models import Model, load_archive
 
-from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
 CONFIG = FIXTURES_ROOT / "syntactic_then_semantic.jsonnet"

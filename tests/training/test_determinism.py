@@ -7,7 +7,7 @@ import pytest
 import torch
 from allennlp.commands.train import train_model_from_file
 
-from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
 STRUCTURES = {

@@ -12,7 +12,7 @@ pytest.importorskip("optuna", reason="needs the extra `tune`")
 import optuna
 from filelock import FileLock
 
-from spigot_allennlp.bad_input import explain
+from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.tuning import sweep as sweep_module
 from spigot_allennlp.tuning.config import TunedConfig
 from spigot_allennlp.tuning.search_space import SearchSpace

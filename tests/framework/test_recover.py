@@ -21,7 +21,7 @@ from allennlp.commands.train import train_model_from_file
 from allennlp.training import GradientDescentTrainer, gradient_descent_trainer
 from allennlp.training.metric_tracker import MetricTracker
 
-from spigot_allennlp.training.recover import RecoverCallback, get_random_state, set_random_state
+from spigot_allennlp.framework.recover import RecoverCallback, get_random_state, set_random_state
 from tests import FIXTURES_ROOT
 
 # The shipped demos on few sentences: dropout and word dropout draw from PyTorch's generator; the order of the training
@@ -84,7 +84,12 @@ def write_half(state, path: str, save=torch.save) -> None:
 
 
 # Imported once for all processes. The last two are imported late, by PyTorch's first optimizer and by the first tree.
-PRELOADED = ["allennlp.commands", "spigot_allennlp", "torch._dynamo", "spigot_allennlp.nn.kernels.chu_liu_edmonds"]
+PRELOADED = [
+    "allennlp.commands",
+    "spigot_allennlp.plugin",
+    "torch._dynamo",
+    "spigot_allennlp.nn.kernels.chu_liu_edmonds",
+]
 
 # An epoch has at least five batches. A checkpoint has two files: the model's state, then the trainer's.
 MOMENTS = {

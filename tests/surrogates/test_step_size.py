@@ -5,8 +5,8 @@ import torch
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
-from spigot_allennlp.modules import Spigot, StepSize
 from spigot_allennlp.structures import SingleHead
+from spigot_allennlp.surrogates import Spigot, StepSize
 
 
 def build(name: str) -> StepSize:

@@ -1,7 +1,7 @@
 import torch
 
-from spigot_allennlp.modules.structured_argmax import StructuredArgmax
 from spigot_allennlp.structures import Structure
+from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax
 
 
 class Relaxation(StructuredArgmax):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from spigot_allennlp.modules import PerturbAndMap, Spigot, StructuredArgmax
 from spigot_allennlp.structures import NonprojectiveTree
+from spigot_allennlp.surrogates import PerturbAndMap, Spigot, StructuredArgmax
 
 MASK = torch.arange(6) < torch.tensor([[6], [1], [4]])
 EVERY_TYPE = [

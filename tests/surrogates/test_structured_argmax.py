@@ -7,8 +7,8 @@ import torch
 from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 
-from spigot_allennlp.modules import PerturbAndMap, Spigot, StructuredArgmax
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SingleHead, Structure
+from spigot_allennlp.surrogates import PerturbAndMap, Spigot, StructuredArgmax
 from tests import oracles
 
 STRUCTURES = {

@@ -22,7 +22,7 @@ from allennlp.common.util import find_open_port
 from allennlp.data import DatasetReader
 from allennlp.training import Checkpointer
 
-import spigot_allennlp  # noqa: F401
+import spigot_allennlp.plugin  # noqa: F401
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent
@@ -60,7 +60,7 @@ def _work(rank: int, function: Callable, *args: Any) -> None:
 @pytest.fixture
 def light_workers(monkeypatch) -> None:
     """Workers that start from a process that has imported everything, and has no threads that a fork would lose."""
-    multiprocessing.set_forkserver_preload(["allennlp.commands", "spigot_allennlp"])
+    multiprocessing.set_forkserver_preload(["allennlp.commands", "spigot_allennlp.plugin"])
     monkeypatch.setattr(train.mp, "spawn", partial(_spawn, "forkserver"))
     monkeypatch.chdir(ROOT)
     for name, value in ENVIRONMENT.items():

@@ -4,9 +4,9 @@ from typing import Any, Optional
 import torch
 from allennlp.common import Registrable
 
-from spigot_allennlp.modules.checks import positive
-from spigot_allennlp.modules.step_size import ConstantStepSize, StepSize, StepSizeLike
+from spigot_allennlp.checks import positive
 from spigot_allennlp.structures import Structure
+from spigot_allennlp.surrogates.step_size import ConstantStepSize, StepSize, StepSizeLike
 
 
 class StructuredArgmax(torch.nn.Module, Registrable):
@@ -68,18 +68,6 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         loss : `torch.Tensor`
             Of shape `()`, computed from what `forward` returned last.
         """
-
-
-@StructuredArgmax.register("pipeline")
-class Pipeline(StructuredArgmax):
-    """
-    The best structure, and no gradient: the first stage learns nothing from the second.
-
-    Registered as a `StructuredArgmax` with name "pipeline".
-    """
-
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self.structure.argmax(scores.detach(), mask, **context)
 
 
 class Surrogate(torch.autograd.Function):
@@ -165,38 +153,6 @@ class SurrogateArgmax(StructuredArgmax):
     ) -> torch.Tensor:
         """What stands for `dL/ds`, given what went forward and `step = step_size * dL/dz`, clipped, 0 off the parts."""
         raise NotImplementedError
-
-
-@StructuredArgmax.register("straight_through")
-class StraightThrough(SurrogateArgmax):
-    """
-    `dL/ds := step_size * dL/dz`, as if the argmax were the identity
-    ([Bengio et al., 2013](https://arxiv.org/abs/1308.3432)). It ignores what makes a structure.
-
-    Registered as a `StructuredArgmax` with name "straight_through".
-
-    # Parameters
-
-    structure : `Structure`
-        What is predicted.
-    step_size : `float` or `StepSize`, optional (default = `1.0`)
-        A factor on the gradient.
-    max_gradient_norm : `float`, optional (default = `None`)
-        Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
-    """
-
-    def __init__(
-        self,
-        structure: Structure,
-        step_size: StepSizeLike = 1.0,
-        max_gradient_norm: Optional[float] = None,
-    ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm)
-
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
-        return step
 
 
 def clip_norm(gradient: torch.Tensor, max_norm: Optional[float]) -> torch.Tensor:

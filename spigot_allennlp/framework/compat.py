@@ -39,10 +39,10 @@ from allennlp.version import VERSION
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from transformers import PreTrainedTokenizerBase
 
-from spigot_allennlp.bad_input import comes_from, explain
-from spigot_allennlp.modules import StructuredArgmax
+from spigot_allennlp.framework.bad_input import comes_from, explain
+from spigot_allennlp.framework.recover import RecoverCallback
+from spigot_allennlp.surrogates import StructuredArgmax
 from spigot_allennlp.training.metrics import CountingMetric
-from spigot_allennlp.training.recover import RecoverCallback
 
 logger = logging.getLogger(__name__)
 

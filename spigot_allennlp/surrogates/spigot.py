@@ -3,9 +3,9 @@ from typing import Optional
 import torch
 from allennlp.common.checks import ConfigurationError
 
-from spigot_allennlp.modules.step_size import StepSizeLike
-from spigot_allennlp.modules.structured_argmax import StructuredArgmax, SurrogateArgmax
 from spigot_allennlp.structures import Structure
+from spigot_allennlp.surrogates.step_size import StepSizeLike
+from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax, SurrogateArgmax
 
 # By the name of a polytope, the method of a `Structure` that projects onto it.
 POLYTOPES = {"local": "project_local", "exact": "project", "released": "project_released"}

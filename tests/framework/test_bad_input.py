@@ -25,10 +25,10 @@ from allennlp.predictors import Predictor
 from allennlp.training import GradientDescentTrainer
 from torch.multiprocessing import ProcessRaisedException
 
-from spigot_allennlp import bad_input
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.framework import bad_input
 from tests import FIXTURES_ROOT
-from tests.bad_input_rows import (
+from tests.framework.bad_input_rows import (
     ARCHIVES,
     COMMANDS,
     COMPANIONS,

@@ -4,7 +4,7 @@ from typing import Union
 import torch
 from allennlp.common import Registrable
 
-from spigot_allennlp.modules.checks import positive
+from spigot_allennlp.checks import positive
 
 
 class StepSize(torch.nn.Module, Registrable):

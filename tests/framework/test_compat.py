@@ -22,9 +22,9 @@ from allennlp.training.metrics import CategoricalAccuracy
 from allennlp.training.trainer import TrainerCheckpoint
 from transformers import PreTrainedTokenizerBase
 
-from spigot_allennlp import compat
 from spigot_allennlp.data.dataset_readers import SdpReader
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.framework import compat
 from spigot_allennlp.training.metrics import Accuracy
 from tests import FIXTURES_ROOT
 

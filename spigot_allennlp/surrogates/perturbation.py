@@ -2,10 +2,10 @@ from typing import Optional
 
 import torch
 
-from spigot_allennlp.modules.checks import not_negative
-from spigot_allennlp.modules.step_size import StepSizeLike
-from spigot_allennlp.modules.structured_argmax import StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.checks import not_negative
 from spigot_allennlp.structures import Structure
+from spigot_allennlp.surrogates.step_size import StepSizeLike
+from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax, SurrogateArgmax
 
 # The mean of the standard Gumbel distribution.
 EULER = 0.5772156649015329

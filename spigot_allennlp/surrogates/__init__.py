@@ -1,0 +1,11 @@
+from spigot_allennlp.surrogates.perturbation import Imle as Imle
+from spigot_allennlp.surrogates.perturbation import PerturbAndMap as PerturbAndMap
+from spigot_allennlp.surrogates.relaxation import SparseMap as SparseMap
+from spigot_allennlp.surrogates.relaxation import StructuredAttention as StructuredAttention
+from spigot_allennlp.surrogates.simple import Pipeline as Pipeline
+from spigot_allennlp.surrogates.simple import StraightThrough as StraightThrough
+from spigot_allennlp.surrogates.spigot import Spigot as Spigot
+from spigot_allennlp.surrogates.spigot import SpigotCe as SpigotCe
+from spigot_allennlp.surrogates.spigot import SpigotEg as SpigotEg
+from spigot_allennlp.surrogates.step_size import StepSize as StepSize
+from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax as StructuredArgmax

@@ -1,0 +1,51 @@
+from typing import Optional
+
+import torch
+
+from spigot_allennlp.structures import Structure
+from spigot_allennlp.surrogates.step_size import StepSizeLike
+from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax, SurrogateArgmax
+
+
+@StructuredArgmax.register("pipeline")
+class Pipeline(StructuredArgmax):
+    """
+    The best structure, and no gradient: the first stage learns nothing from the second.
+
+    Registered as a `StructuredArgmax` with name "pipeline".
+    """
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        return self.structure.argmax(scores.detach(), mask, **context)
+
+
+@StructuredArgmax.register("straight_through")
+class StraightThrough(SurrogateArgmax):
+    """
+    `dL/ds := step_size * dL/dz`, as if the argmax were the identity
+    ([Bengio et al., 2013](https://arxiv.org/abs/1308.3432)). It ignores what makes a structure.
+
+    Registered as a `StructuredArgmax` with name "straight_through".
+
+    # Parameters
+
+    structure : `Structure`
+        What is predicted.
+    step_size : `float` or `StepSize`, optional (default = `1.0`)
+        A factor on the gradient.
+    max_gradient_norm : `float`, optional (default = `None`)
+        Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        step_size: StepSizeLike = 1.0,
+        max_gradient_norm: Optional[float] = None,
+    ) -> None:
+        super().__init__(structure, step_size, max_gradient_norm)
+
+    def pull_back(
+        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
+    ) -> torch.Tensor:
+        return step
