@@ -12,7 +12,6 @@ from allennlp.data.fields import TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
 
-import spigot_allennlp.plugin  # noqa: F401
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent / "training_configs"

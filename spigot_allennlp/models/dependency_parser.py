@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.modules import PairScorer, TreeHinge, TreeLoss
-from spigot_allennlp.structures import KSubset, LinearChain, NonprojectiveTree, SemanticGraph, Structure
+from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
 from spigot_allennlp.training.metrics import AttachmentScores
 
 
@@ -65,11 +65,13 @@ class DependencyParser(Parser):
         dim = encoder.get_output_dim()
         self.arc_scorer = arc_scorer.construct(input_dim=dim)
         self.structure = structure or NonprojectiveTree(single_root=True)
-        if isinstance(self.structure, (KSubset, LinearChain, SemanticGraph)):
+        if self.structure.cells != "heads":
             raise ConfigurationError(
-                f"a syntactic parser needs a structure of heads, but has a {type(self.structure).__name__}"
+                f"a syntactic parser needs a structure of heads, but has a {type(self.structure).__name__}, whose "
+                f"cells are {self.structure.cells}"
             )
         self.loss = loss or TreeHinge()
+        self.structure.require("argmax", *self.loss.needs, by=f"the loss {registered_name(self.loss, TreeLoss)}")
         self.label_feedforward = None
         if label_feedforward is not None:
             if not vocab.get_vocab_size("head_tags"):
@@ -107,7 +109,8 @@ class DependencyParser(Parser):
             the batch, where gold trees are given.
         """
         encoded, mask = self.encode(tokens)
-        return self.parse(encoded, mask, self.score(encoded), tree)
+        scores = self.score(encoded)
+        return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
         """The arc scores, `(batch, length, length)`, `[modifier, head]`, of `encoded` tokens."""
@@ -118,10 +121,13 @@ class DependencyParser(Parser):
         encoded: torch.Tensor,
         mask: torch.Tensor,
         scores: torch.Tensor,
+        predicted: torch.Tensor,
         tree: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
-        """What `forward` returns, from encoded tokens and their arc scores."""
-        predicted = self.structure.argmax(scores.detach(), mask)
+        """
+        What `forward` returns, from encoded tokens, their arc scores and the trees that were chosen by them, 0/1 and of
+        the shape of the scores.
+        """
         output = {"heads": predicted.argmax(dim=2), "mask": mask}
         if self.label_feedforward is not None:
             output["head_tags"] = self._label_scores(encoded, predicted).argmax(dim=2)

@@ -1,4 +1,4 @@
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import torch
 from allennlp.common import Lazy
@@ -8,32 +8,13 @@ from allennlp.models import Model
 from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 
+from spigot_allennlp.data.dataset_readers.sdp import TOP
 from spigot_allennlp.models.parser import Parser
-from spigot_allennlp.modules import GraphHinge, GraphLoss, PairScorer
-from spigot_allennlp.structures import SemanticGraph
+from spigot_allennlp.modules import GraphHinge, GraphLoss, GraphScores, PairScorer
+from spigot_allennlp.structures import SemanticGraph, registered_name
 from spigot_allennlp.training.metrics import SemanticDependencyF1
 
 _SHOWN_WHILE_RUNNING = ("labelled_f1", "unlabelled_f1")
-
-
-class GraphScores(NamedTuple):
-    """
-    What a semantic parser thinks of every part of a graph.
-
-    # Parameters
-
-    arcs : `torch.Tensor`
-        `(batch, length, length)`, `[predicate, argument]`.
-    labels : `torch.Tensor`
-        `(batch, length, length, num_labels)`.
-    context : `dict[str, torch.Tensor]`
-        What [`SemanticGraph`](../structures/semantic_graph.md) takes besides: `predicate_scores`,
-        `deterministic_labels`.
-    """
-
-    arcs: torch.Tensor
-    labels: torch.Tensor
-    context: dict[str, torch.Tensor]
 
 
 @Model.register("spigot_semantic_parser")
@@ -106,13 +87,17 @@ class SemanticParser(Parser):
         if predicate_feedforward is not None:
             self.predicate_feedforward = predicate_feedforward.construct(input_dim=dim)
             self.predicate_projection = torch.nn.Linear(self.predicate_feedforward.get_output_dim(), 1)
+        repeated = vocab.get_token_to_index_vocabulary("repeated_graph_labels")
         self.structure = structure or SemanticGraph()
+        self.structure.bind(
+            predicates=predicate_feedforward is not None,
+            top_label=next((i for i, label in labels.items() if label == TOP), None),
+            deterministic_labels=[
+                i for i, label in labels.items() if use_deterministic_labels and label not in repeated
+            ],
+        )
         self.loss = loss or GraphHinge()
-        is_deterministic = None
-        if use_deterministic_labels:
-            repeated = vocab.get_token_to_index_vocabulary("repeated_graph_labels")
-            is_deterministic = torch.tensor([labels[i] not in repeated for i in range(len(labels))])
-        self.register_buffer("deterministic_labels", is_deterministic, persistent=False)
+        self.structure.require("argmax", *self.loss.needs, by=f"the loss {registered_name(self.loss, GraphLoss)}")
         self.metric = SemanticDependencyF1()
         initializer(self)
         self.start_from(pretrained_file)
@@ -144,7 +129,8 @@ class SemanticParser(Parser):
         if self.reads_trees and tree is None:
             raise ConfigurationError("a semantic parser that reads_trees needs the field 'tree'")
         encoded, mask = self.encode(tokens)
-        return self.parse(self.score(encoded, (tree >= 0).to(encoded) if self.reads_trees else None), mask, graph)
+        scores = self.score(encoded, (tree >= 0).to(encoded) if self.reads_trees else None)
+        return self.parse(scores, mask, self.best_labels(scores, mask), graph)
 
     def score(self, encoded: torch.Tensor, tree: Optional[torch.Tensor] = None) -> GraphScores:
         """
@@ -153,27 +139,35 @@ class SemanticParser(Parser):
         """
         if self.reads_trees:
             encoded = torch.cat([encoded, torch.matmul(tree, encoded)], dim=-1)
-        context = {}
+        predicates = None
         if self.predicate_feedforward is not None:
-            hidden = self.predicate_feedforward(encoded)
-            context["predicate_scores"] = self.predicate_projection(hidden).squeeze(-1)
-        if self.deterministic_labels is not None:
-            context["deterministic_labels"] = self.deterministic_labels
-        return GraphScores(self.arc_scorer(encoded, encoded), self.label_scorer(encoded, encoded), context)
+            predicates = self.predicate_projection(self.predicate_feedforward(encoded)).squeeze(-1)
+        labels = self.label_scorer(encoded, encoded)
+        if self.structure.top_label is not None:
+            allowed = self.structure.allowed_labels(*labels.shape[2:]).to(labels.device)
+            labels = labels.masked_fill(~allowed.unsqueeze(1), -torch.inf)
+        return GraphScores(self.arc_scorer(encoded, encoded), labels, predicates)
 
     def part_scores(self, scores: GraphScores) -> torch.Tensor:
-        """The worth of every labelled arc, `(batch, length, length, num_labels)`: what an argmax takes."""
-        return self.loss.part_scores(scores.arcs, scores.labels)
+        """The worth of every part, `(batch, length, length, num_labels)`: what an argmax takes."""
+        return self.loss.part_scores(scores)
+
+    def best_labels(self, scores: GraphScores, mask: torch.Tensor) -> torch.Tensor:
+        """The best graphs, in the form of `graph`."""
+        with torch.no_grad():
+            return self.structure.best_labels(self.part_scores(scores), mask)
 
     def parse(
-        self, scores: GraphScores, mask: torch.Tensor, graph: Optional[torch.Tensor] = None
+        self,
+        scores: GraphScores,
+        mask: torch.Tensor,
+        predicted: torch.Tensor,
+        graph: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
-        """What `forward` returns, from scores."""
-        output = {"mask": mask}
-        with torch.no_grad():
-            output["arcs"] = self.structure.best_labels(self.part_scores(scores), mask, **scores.context)
+        """What `forward` returns, from scores and the graphs that were chosen by them, in the form of `graph`."""
+        output = {"mask": mask, "arcs": predicted}
         if graph is not None:
-            output["loss"] = self.loss(scores.arcs, scores.labels, graph, mask, self.structure, **scores.context).sum()
+            output["loss"] = self.loss(scores, graph, mask, self.structure).sum()
             self.metric(output["arcs"], graph, mask)
         return output
 

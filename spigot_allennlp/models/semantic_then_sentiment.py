@@ -13,8 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.checks import not_negative
 from spigot_allennlp.models.parser import check_widths
-from spigot_allennlp.models.semantic_parser import GraphScores, SemanticParser
-from spigot_allennlp.modules import GraphFeatures
+from spigot_allennlp.models.semantic_parser import SemanticParser
+from spigot_allennlp.models.stage import construct_stage, read_weights
+from spigot_allennlp.modules import GraphFeatures, GraphScores
 from spigot_allennlp.structures import SemanticGraph
 from spigot_allennlp.surrogates import StructuredArgmax
 from spigot_allennlp.training.metrics import Accuracy
@@ -74,7 +75,7 @@ class SemanticThenSentiment(Model):
         vocab: Vocabulary,
         text_field_embedder: TextFieldEmbedder,
         encoder: Seq2SeqEncoder,
-        semantic_parser: Optional[Model] = None,
+        semantic_parser: Optional[Lazy[Model]] = None,
         intermediate: Optional[StructuredArgmax] = None,
         features: Lazy[GraphFeatures] = Lazy(GraphFeatures),
         seq2vec_encoder: Optional[Seq2VecEncoder] = None,
@@ -89,12 +90,14 @@ class SemanticThenSentiment(Model):
         super().__init__(vocab, **kwargs)
         if (semantic_parser is None) != (intermediate is None):
             raise ConfigurationError("semantic_parser and intermediate go together: give both, or neither")
-        if semantic_parser is not None and not isinstance(semantic_parser, SemanticParser):
-            raise ConfigurationError("semantic_parser must be a spigot_semantic_parser")
-        if semantic_parser is not None and semantic_parser.reads_trees:
-            raise ConfigurationError("semantic_parser must not read trees: there are none here")
         if intermediate is not None and not isinstance(intermediate.structure, SemanticGraph):
             raise ConfigurationError("the structure of intermediate must be a semantic_graph")
+        if semantic_parser is not None:
+            semantic_parser = construct_stage(
+                "semantic_parser", SemanticParser, semantic_parser, structure=intermediate.structure, vocab=vocab
+            )
+            if semantic_parser.reads_trees:
+                raise ConfigurationError("semantic_parser must not read trees: there are none here")
         check_widths(text_field_embedder, encoder)
         num_classes = vocab.get_vocab_size("labels")
         if not num_classes:
@@ -152,24 +155,30 @@ class SemanticThenSentiment(Model):
 
         `Dict[str, torch.Tensor]`
             `logits` and `probabilities`, `(batch, classes)`, but for a batch that has graphs and no labels; with a
-            parser `mask` and `arcs`, `(batch, length, length)` int64, the predicted graph in the form of `graph`, but
-            for a batch of labels alone in training; and `loss`, where anything gold is given.
+            parser `mask` and `arcs`, `(batch, length, length)` int64, the graph that `intermediate` chose, in the form
+            of `graph`, but for a batch of labels alone in training; in evaluation `arc_weights`, what of the graph the
+            classifier read, `(batch, length, length, labels)`; and `loss`, where anything gold is given.
         """
         mask = get_text_field_mask(tokens)
         output: dict[str, torch.Tensor] = {}
         z = None
         if self.semantic_parser is not None:
-            encoded, _ = self.semantic_parser.encode(tokens)
-            scores = self.semantic_parser.score(encoded)
-            if graph is not None or not self.training:
-                output = self.semantic_parser.parse(scores, mask, graph)
-                if "loss" in output:
-                    output["loss"] = self.parser_loss_weight * output["loss"]
-            if graph is not None and label is None:
-                if self.training and not self.update_parser:
+            scores = self.semantic_parser.score(self.semantic_parser.encode(tokens)[0])
+            teaches_parser_alone = graph is not None and label is None
+            if self.training and teaches_parser_alone:
+                if not self.update_parser:
                     raise ConfigurationError("graphs without labels have nothing to teach where update_parser is false")
+                chosen = self.semantic_parser.best_labels(scores, mask)
+            else:
+                z, chosen = self._read(scores, mask)
+            if graph is not None or not self.training:
+                output = self.semantic_parser.parse(scores, mask, chosen, graph)
+            if "loss" in output:
+                output["loss"] = self.parser_loss_weight * output["loss"]
+            if z is not None and not self.training:
+                output["arc_weights"] = z
+            if teaches_parser_alone:
                 return output
-            z = self.intermediate(self._prune(scores, mask), mask, **scores.context)
 
         encoded = self.dropout(self.encoder(self.dropout(self.text_field_embedder(tokens)), mask))
         features = self.features(encoded, z)
@@ -185,20 +194,37 @@ class SemanticThenSentiment(Model):
             self.accuracy(output["logits"], label)
         return output
 
-    def _prune(self, scores: GraphScores, mask: torch.Tensor) -> torch.Tensor:
-        """The worth of every labelled arc, -inf for the improbable ones."""
+    def _read(self, scores: GraphScores, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        What the classifier reads, `(batch, length, length, labels)`, and the graph that was chosen: the same or, of a
+        mixture, the best one, `(batch, length, length)` int64, the label of each arc, -1 where none is.
+        """
+        structure = self.intermediate.structure
         part_scores = self.semantic_parser.part_scores(scores)
-        if not self.pruning_threshold:
-            return part_scores
-        with torch.no_grad():
-            marginals = self.semantic_parser.structure.marginals(part_scores, mask, **scores.context)
-        return part_scores.masked_fill(marginals < self.pruning_threshold, -torch.inf)
+        if self.pruning_threshold:
+            with torch.no_grad():
+                improbable = structure.marginals(part_scores, mask) < self.pruning_threshold
+            part_scores = part_scores.masked_fill(improbable, -torch.inf)
+        z = self.intermediate(part_scores, mask)
+        chosen = structure.labels_of(self.intermediate.chosen(part_scores, mask, z))
+        return z, chosen
 
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
         """
         Adds `label`, a string for each sentence, and replaces `probabilities` by a dictionary of those of all labels;
-        for `arcs` and `tops` see the parser's.
+        for `arcs` and `tops` see the parser's. Of `arc_weights` it makes a list of `[predicate, argument, label,
+        weight]` for each sentence.
         """
+        if "arc_weights" in output_dict:
+            names = self.vocab.get_index_to_token_vocabulary("graph_labels")
+            output_dict["arc_weights"] = [
+                [
+                    [predicate, argument, names[label], weight]
+                    for predicate, argument, label, weight in cells
+                    if argument
+                ]
+                for cells in read_weights(output_dict["arc_weights"])
+            ]
         if "arcs" in output_dict:
             output_dict = self.semantic_parser.make_output_human_readable(output_dict)
         if "probabilities" in output_dict:

@@ -10,6 +10,7 @@ from allennlp.nn import InitializerApplicator
 from spigot_allennlp.checks import not_negative
 from spigot_allennlp.models.dependency_parser import DependencyParser
 from spigot_allennlp.models.semantic_parser import SemanticParser
+from spigot_allennlp.models.stage import construct_stage, declared, read_weights
 from spigot_allennlp.surrogates import StructuredArgmax
 
 
@@ -34,7 +35,7 @@ class SyntacticThenSemantic(Model):
 
     vocab : `Vocabulary`
     syntactic_parser : `Model`
-        A `spigot_dependency_parser`. Where its `structure` is not given, it is that of `intermediate`.
+        A `spigot_dependency_parser`. Its `structure` is that of `intermediate`, and need not be given.
     semantic_parser : `Model`
         A `spigot_semantic_parser`. Where its `text_field_embedder` or `encoder` is not given, it shares that of the
         syntactic parser; two stages that both have a `pretrained_file` cannot share.
@@ -57,25 +58,25 @@ class SyntacticThenSemantic(Model):
         **kwargs,
     ) -> None:
         super().__init__(vocab, **kwargs)
-        shared = {"text_field_embedder", "encoder"} - _declared(semantic_parser)
-        if shared and "pretrained_file" in _declared(syntactic_parser) & _declared(semantic_parser):
+        shared = {"text_field_embedder", "encoder"} - declared(semantic_parser)
+        if shared and "pretrained_file" in declared(syntactic_parser) & declared(semantic_parser):
             raise ConfigurationError(
                 f"both stages have a pretrained_file: semantic_parser needs a {' and an '.join(sorted(shared)[::-1])} "
                 "of its own"
             )
         self.intermediate = intermediate
-        self.syntactic_parser = _construct(syntactic_parser, vocab=vocab, structure=intermediate.structure)
-        if not isinstance(self.syntactic_parser, DependencyParser):
-            raise ConfigurationError("syntactic_parser must be a spigot_dependency_parser")
-        self.semantic_parser = _construct(
+        self.syntactic_parser = construct_stage(
+            "syntactic_parser", DependencyParser, syntactic_parser, structure=intermediate.structure, vocab=vocab
+        )
+        self.semantic_parser = construct_stage(
+            "semantic_parser",
+            SemanticParser,
             semantic_parser,
             vocab=vocab,
             text_field_embedder=self.syntactic_parser.text_field_embedder,
             encoder=self.syntactic_parser.encoder,
             reads_trees=True,
         )
-        if not isinstance(self.semantic_parser, SemanticParser):
-            raise ConfigurationError("semantic_parser must be a spigot_semantic_parser")
         self.syntactic_loss_weight = not_negative("syntactic_loss_weight", syntactic_loss_weight)
         self._shares_encoder = (
             self.semantic_parser.encoder is self.syntactic_parser.encoder
@@ -107,19 +108,28 @@ class SyntacticThenSemantic(Model):
 
         `Dict[str, torch.Tensor]`
             `heads` and perhaps `head_tags` of the intermediate tree and `arcs` of the graph, as the two parsers give
-            them; `mask`; and `loss`, where anything gold is given. A batch of trees alone has no `arcs` in training.
+            them; in evaluation `arc_weights`, what of the tree the second stage read, `(batch, length, length)`;
+            `mask`; and `loss`, where anything gold is given. A batch of trees alone has no `arcs` in training.
+
+            The tree is the one that `intermediate` chose: what the second stage read or, of a mixture, the best one.
         """
         encoded, mask = self.syntactic_parser.encode(tokens)
         scores = self.syntactic_parser.score(encoded)
-        output = self.syntactic_parser.parse(encoded, mask, scores, tree)
+        only_trees = self.training and graph is None
+        z = self.intermediate.structure.argmax(scores, mask) if only_trees else self.intermediate(scores, mask)
+        chosen = z if only_trees else self.intermediate.chosen(scores, mask, z)
+        output = self.syntactic_parser.parse(encoded, mask, scores, chosen, tree)
         if "loss" in output:
             output["loss"] = self.syntactic_loss_weight * output["loss"]
-        if self.training and graph is None:
+        if only_trees:
             return output
+        if not self.training:
+            output["arc_weights"] = z.detach()
         if not self._shares_encoder:
             encoded, _ = self.semantic_parser.encode(tokens)
-        graph_scores = self.semantic_parser.score(encoded, self.intermediate(scores, mask))
-        semantic_output = self.semantic_parser.parse(graph_scores, mask, graph)
+        graph_scores = self.semantic_parser.score(encoded, z)
+        graphs = self.semantic_parser.best_labels(graph_scores, mask)
+        semantic_output = self.semantic_parser.parse(graph_scores, mask, graphs, graph)
         if "loss" in output and "loss" in semantic_output:
             semantic_output["loss"] = output["loss"] + semantic_output["loss"]
         output = {**output, **semantic_output}
@@ -128,20 +138,14 @@ class SyntacticThenSemantic(Model):
         return output
 
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
-        """See those of the two parsers."""
+        """
+        See those of the two parsers. Of `arc_weights` it makes a list of `[modifier, head, weight]` for each sentence.
+        """
         mask = output_dict["mask"]
+        if "arc_weights" in output_dict:
+            output_dict["arc_weights"] = read_weights(output_dict["arc_weights"])
         output_dict = self.syntactic_parser.make_output_human_readable(output_dict)
         return self.semantic_parser.make_output_human_readable({**output_dict, "mask": mask})
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         return {**self.syntactic_parser.get_metrics(reset), **self.semantic_parser.get_metrics(reset)}
-
-
-def _declared(model: Lazy[Model]) -> set[str]:
-    """What the configuration of a model that is still to be built says something of."""
-    return {*model._params.keys(), *model._constructor_extras}
-
-
-def _construct(model: Lazy[Model], **defaults: Any) -> Model:
-    """The model, with `defaults` for what its configuration leaves out."""
-    return model.construct(**{name: value for name, value in defaults.items() if name not in _declared(model)})

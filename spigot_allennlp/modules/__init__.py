@@ -1,6 +1,7 @@
 from spigot_allennlp.modules.graph_features import GraphFeatures as GraphFeatures
 from spigot_allennlp.modules.graph_loss import GraphHinge as GraphHinge
 from spigot_allennlp.modules.graph_loss import GraphLoss as GraphLoss
+from spigot_allennlp.modules.graph_loss import GraphScores as GraphScores
 from spigot_allennlp.modules.graph_loss import SigmoidSoftmax as SigmoidSoftmax
 from spigot_allennlp.modules.lstm import Lstm as Lstm
 from spigot_allennlp.modules.pair_scorer import BiaffinePairScorer as BiaffinePairScorer

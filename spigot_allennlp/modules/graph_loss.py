@@ -1,4 +1,4 @@
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import torch
 from allennlp.common import Registrable
@@ -9,44 +9,60 @@ from spigot_allennlp.nn.arcs import arc_mask
 from spigot_allennlp.structures import SemanticGraph
 
 
+class GraphScores(NamedTuple):
+    """
+    What a semantic parser thinks of every part of a graph.
+
+    # Parameters
+
+    arcs : `torch.Tensor`
+        `(batch, length, length)`, `[b, predicate, argument]`.
+    labels : `torch.Tensor`
+        `(batch, length, length, labels)`; -inf for labels that the argument cannot have.
+    predicates : `torch.Tensor`, optional (default = `None`)
+        `(batch, length)`.
+    """
+
+    arcs: torch.Tensor
+    labels: torch.Tensor
+    predicates: Optional[torch.Tensor] = None
+
+
 class GraphLoss(torch.nn.Module, Registrable):
     """
-    What the scores of a semantic parser are trained with, and so what they mean: `part_scores` joins arc and label
-    scores into the worth of each labelled arc, which is what the argmax sees.
+    What the scores of a semantic parser are trained with, and so what they mean: `part_scores` joins them into the
+    worth of each part, which is what the argmax sees.
     """
 
     default_implementation = "hinge"
+    needs: tuple[str, ...] = ()
+    """The operations of a structure without which there is no loss."""
 
-    def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
-        """`(batch, length, length)` and `(batch, length, length, labels)` to `(batch, length, length, labels)`."""
+    def part_scores(self, scores: GraphScores) -> torch.Tensor:
+        """The scores of all parts of a [`SemanticGraph`](../structures/semantic_graph.md)."""
+        labelled = self.labelled_arc_scores(scores)
+        if scores.predicates is not None:
+            labelled[:, :, 0, 0] = scores.predicates
+        return labelled
+
+    def labelled_arc_scores(self, scores: GraphScores) -> torch.Tensor:
+        """The worth of each labelled arc, `(batch, length, length, labels)`, a new tensor."""
         raise NotImplementedError
 
     def forward(
-        self,
-        arc_scores: torch.Tensor,
-        label_scores: torch.Tensor,
-        gold: torch.Tensor,
-        mask: torch.Tensor,
-        structure: SemanticGraph,
-        predicate_scores: Optional[torch.Tensor] = None,
-        **context: torch.Tensor,
+        self, scores: GraphScores, gold: torch.Tensor, mask: torch.Tensor, structure: SemanticGraph
     ) -> torch.Tensor:
         """
         # Parameters
 
-        arc_scores : `torch.Tensor`
-            `(batch, length, length)`, `[b, predicate, argument]`.
-        label_scores : `torch.Tensor`
-            `(batch, length, length, labels)`.
+        scores : `GraphScores`
         gold : `torch.Tensor`
             `(batch, length, length)` int64: the label of each arc, -1 where there is none. An arc whose label is not
             in the vocabulary (its id is `labels`) counts as an arc without a label.
         mask : `torch.Tensor`
             `(batch, length)` bool, True for ROOT and real tokens.
         structure : `SemanticGraph`
-            The graphs that may be predicted; `context` is passed on to it.
-        predicate_scores : `torch.Tensor`, optional (default = `None`)
-            `(batch, length)`.
+            The graphs that may be predicted.
 
         # Returns
 
@@ -69,28 +85,23 @@ class GraphHinge(GraphLoss):
         self.false_positive = not_negative("false_positive", false_positive)
         self.false_negative = not_negative("false_negative", false_negative)
 
-    def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
-        return arc_scores.unsqueeze(-1) + label_scores
+    def labelled_arc_scores(self, scores: GraphScores) -> torch.Tensor:
+        return scores.arcs.unsqueeze(-1) + scores.labels
 
     def forward(
-        self,
-        arc_scores: torch.Tensor,
-        label_scores: torch.Tensor,
-        gold: torch.Tensor,
-        mask: torch.Tensor,
-        structure: SemanticGraph,
-        predicate_scores: Optional[torch.Tensor] = None,
-        **context: torch.Tensor,
+        self, scores: GraphScores, gold: torch.Tensor, mask: torch.Tensor, structure: SemanticGraph
     ) -> torch.Tensor:
+        arc_scores, label_scores, predicate_scores = scores
         # cost(z, gold) = cost . z + false_negative * number of gold arcs
         # Shape (all): (number of gold arcs,)
         sentence, predicate, argument, label = labelled_arcs(gold, label_scores.size(-1))
         gold_scores = arc_scores[sentence, predicate, argument] + label_scores[sentence, predicate, argument, label]
         loss = torch.zeros_like(arc_scores[:, 0, 0]).index_add(0, sentence, self.false_negative - gold_scores)
         with torch.no_grad():
-            augmented = self.part_scores(arc_scores, label_scores).add_(self.false_positive)
+            augmented = self.part_scores(scores)
+            augmented[:, :, 1:] += self.false_positive
             augmented[sentence, predicate, argument, label] -= self.false_positive + self.false_negative
-            worst = structure.best_labels(augmented, mask, predicate_scores=predicate_scores, **context)
+            worst = structure.best_labels(augmented, mask)
             is_right = worst == gold
 
         # What the arcs of the worst graph earn. Shape: (number of its arcs,)
@@ -114,19 +125,15 @@ class SigmoidSoftmax(GraphLoss):
     whatever its label.
     """
 
-    def part_scores(self, arc_scores: torch.Tensor, label_scores: torch.Tensor) -> torch.Tensor:
-        return (label_scores - label_scores.amax(dim=-1, keepdim=True)).add_(arc_scores.unsqueeze(-1))
+    def labelled_arc_scores(self, scores: GraphScores) -> torch.Tensor:
+        # Where no label may be, there is no best one.
+        best = scores.labels.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.labels.dtype).min)
+        return (scores.labels - best).add_(scores.arcs.unsqueeze(-1))
 
     def forward(
-        self,
-        arc_scores: torch.Tensor,
-        label_scores: torch.Tensor,
-        gold: torch.Tensor,
-        mask: torch.Tensor,
-        structure: SemanticGraph,
-        predicate_scores: Optional[torch.Tensor] = None,
-        **context: torch.Tensor,
+        self, scores: GraphScores, gold: torch.Tensor, mask: torch.Tensor, structure: SemanticGraph
     ) -> torch.Tensor:
+        arc_scores, label_scores, predicate_scores = scores
         is_arc = gold >= 0
         arc_loss = binary_cross_entropy_with_logits(arc_scores, is_arc.to(arc_scores), reduction="none")
         loss = arc_loss.where(arc_mask(mask).transpose(1, 2), 0.0).sum(dim=(1, 2))

@@ -13,6 +13,8 @@ class TreeLoss(torch.nn.Module, Registrable):
     """
 
     default_implementation = "hinge"
+    needs: tuple[str, ...] = ()
+    """The operations of a structure without which there is no loss."""
 
     def forward(
         self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
@@ -45,6 +47,8 @@ class TreeHinge(TreeLoss):
     [Peng, Thomson and Smith, 2018](https://aclanthology.org/P18-1173/)).
     """
 
+    needs = ("argmax",)
+
     def __init__(self, wrong_arc: float = 0.5, missed_arc: float = 0.5):
         super().__init__()
         self.wrong_arc = wrong_arc
@@ -64,6 +68,8 @@ class TreeHinge(TreeLoss):
 class TreeCrf(TreeLoss):
     """The negative log-likelihood of the gold tree, `log sum_z exp(s.z) - s.gold`."""
 
+    needs = ("log_partition",)
+
     def forward(
         self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
     ) -> torch.Tensor:
@@ -71,7 +77,7 @@ class TreeCrf(TreeLoss):
 
 
 @TreeLoss.register("head_selection")
-class HeadSelection(TreeCrf):
+class HeadSelection(TreeLoss):
     """
     A softmax over the heads of each token, whatever the structure
     ([Zhang, Cheng and Lapata, 2017](https://aclanthology.org/E17-1063/)).
@@ -80,7 +86,7 @@ class HeadSelection(TreeCrf):
     def forward(
         self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, structure: Structure
     ) -> torch.Tensor:
-        return super().forward(scores, gold, mask, SingleHead())
+        return SingleHead().log_partition(scores, mask) - _inner_product(gold, scores)
 
 
 def _inner_product(tree: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

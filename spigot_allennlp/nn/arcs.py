@@ -2,7 +2,7 @@
 
 import torch
 
-from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE
+from spigot_allennlp.nn.errors import check_shapes, not_a_score
 
 # Sums count scores below this as -inf.
 FORBIDDEN = -1e30
@@ -42,27 +42,4 @@ def finite_arc_scores(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 def check_arc_shapes(scores: torch.Tensor, mask: torch.Tensor) -> None:
     """Raises `ValueError` unless scores are floating, `(batch, length, length)`, and mask bool, `(batch, length)`."""
-    if scores.dim() != 3 or scores.size(1) != scores.size(2) or not scores.is_floating_point():
-        raise ValueError(
-            f"scores must be floating, (batch, length, length), but are {scores.dtype}, {tuple(scores.shape)}"
-        )
-    if not scores.size(1):
-        raise ValueError("sentences have no position 0, which is ROOT")
-    if mask.shape != scores.shape[:2] or mask.dtype != torch.bool:
-        raise ValueError(f"mask must be bool, {tuple(scores.shape[:2])}, but is {mask.dtype}, {tuple(mask.shape)}")
-
-
-def not_a_score(sentence: int) -> ValueError:
-    return ValueError(f"sentence {sentence} has a score that is NaN or +inf")
-
-
-def no_structure(sentence: int) -> ValueError:
-    return ValueError(f"sentence {sentence} has no legal structure: too many of its scores are -inf, or below -1e30")
-
-
-def raise_for_status(status: int, sentence: int) -> None:
-    """Raises what the status that a kernel returns stands for."""
-    if status == NOT_A_SCORE:
-        raise not_a_score(sentence)
-    if status == NO_STRUCTURE:
-        raise no_structure(sentence)
+    check_shapes(scores, mask, "batch", "length", "length", has_root=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from spigot_allennlp.nn.arcs import check_arc_shapes, raise_for_status
+from spigot_allennlp.nn.arcs import check_arc_shapes
+from spigot_allennlp.nn.errors import raise_for_status
 
 
 def decode_on_host(

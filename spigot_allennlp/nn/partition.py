@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import torch
 
-from spigot_allennlp.nn.arcs import check_arc_shapes, raise_for_status
+from spigot_allennlp.nn.arcs import check_arc_shapes
+from spigot_allennlp.nn.errors import raise_for_status
 from spigot_allennlp.nn.kernels import OUT_OF_RANGE
 
 # Small enough for its square to vanish beside 1, large enough that products with tiny probabilities do not underflow.

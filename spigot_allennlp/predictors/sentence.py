@@ -55,6 +55,10 @@ class SentencePredictor(Predictor):
         number, after writing the output of the lines before. "skip": it logs that error and goes on; in JSON output an
         object with the `error` and the `line` takes the place of the prediction, in the other formats nothing does.
         From Python, bad input is always a `ValueError`.
+    arc_weights : `bool`, optional (default = `False`)
+        Whether the output of a pipeline has `arc_weights`, what the second stage read of the intermediate structure:
+        a list of `[modifier, head, weight]`, or of `[predicate, argument, label, weight]`, of all arcs with a weight of
+        0.01 or more. Where a single structure goes forward, the weights are 1.
     max_tokens_per_batch : `int`, optional (default = `512`)
         The sentences of a batch are sorted by length and go through the model in parts of at most so many tokens,
         counting ROOT and padding, so that a long sentence does not pad many short ones. A longer one goes alone.
@@ -71,6 +75,7 @@ class SentencePredictor(Predictor):
         spacy_model: Optional[str] = None,
         output_format: str = "json",
         on_error: str = "fatal",
+        arc_weights: bool = False,
         max_tokens_per_batch: int = 512,
     ) -> None:
         if isinstance(dataset_reader, MultiTaskDatasetReader):
@@ -84,6 +89,7 @@ class SentencePredictor(Predictor):
         self.tagger = Tagger(spacy_model)
         self._output_format = output_format
         self._on_error = on_error
+        self._arc_weights = arc_weights
         self._sampler = MaxTokensBatchSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
         self._wrote_header = False
@@ -139,6 +145,8 @@ class SentencePredictor(Predictor):
             batch = [instances[index] for index in indices]
             for index, output in zip(indices, super().predict_batch_instance(batch), strict=True):
                 output.pop("loss", None)  # the batch's, not the sentence's
+                if not self._arc_weights:
+                    output.pop("arc_weights", None)
                 output.update(instances[index]["metadata"].metadata)
                 outputs[index] = output
         return [outputs[index] for index in range(len(instances))]

@@ -5,3 +5,4 @@ from spigot_allennlp.structures.projective_tree import ProjectiveTree as Project
 from spigot_allennlp.structures.semantic_graph import SemanticGraph as SemanticGraph
 from spigot_allennlp.structures.single_head import SingleHead as SingleHead
 from spigot_allennlp.structures.structure import Structure as Structure
+from spigot_allennlp.structures.structure import registered_name as registered_name

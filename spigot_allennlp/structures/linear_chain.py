@@ -1,35 +1,121 @@
 import torch
 
-from spigot_allennlp.nn.linear_chain import best_label_sequence, chain_log_partition, chain_marginals, chain_parts
+from spigot_allennlp.nn.errors import check_shapes, no_structure, not_a_score
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+# Stands for a score of -inf where sums are differentiated: no gradient is NaN then.
+FORBIDDEN = -1e30
 
 
 @Structure.register("linear_chain")
 class LinearChain(Structure):
     """
-    A label for every token, scored together with the label before it. `scores` is `(batch, length, labels, labels)`,
-    indexed `[b, position, previous, current]`. There is no ROOT: the first token's cells are those with `previous` 0,
-    and its others are ignored in inputs and 0 in outputs, as padding is. To have the labels alone, sum a structure over
-    `previous`.
+    A label for every token, scored together with the label before it, as in a linear-chain CRF. `scores` is
+    `(batch, length, labels, labels)`, indexed `[b, position, previous, current]`. There is no ROOT. The predecessor is
+    the nearest token to the left, whatever the mask leaves out in between. The first token of a sentence has none: its
+    cells are those with `previous` 0, and its others are ignored in inputs and 0 in outputs, as padding is. A sequence
+    thus has one cell per token. To have the labels alone, sum a structure over `previous`.
 
-    Registered as a `Structure` with name "linear_chain". For the algorithms see
-    [`nn/linear_chain.py`](../nn/linear_chain.md).
+    Registered as a `Structure` with name "linear_chain".
     """
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return best_label_sequence(scores, mask)
+    cells = "label pairs"
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return chain_log_partition(scores, mask)
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the algorithm of [Viterbi, 1967](https://doi.org/10.1109/TIT.1967.1054010), in time `O(length labels^2)`. Of
+        several best sequences, any one.
+        """
+        values = _checked_values(scores.detach(), mask)
+        # The token before the first counts as one with label 0. Shape: (batch, labels)
+        best = _start(values, -torch.inf)
+        previous_labels = []
+        for position, is_token in enumerate(mask.unbind(1)):
+            extended, previous = (best.unsqueeze(2) + values[:, position]).max(1)
+            best = extended.where(is_token.unsqueeze(1), best)
+            previous_labels.append(previous)
+        total, label = best.max(1)
+        for sentence in (total == -torch.inf).nonzero():
+            raise no_structure(int(sentence))
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return chain_marginals(scores, mask)
+        z = torch.zeros_like(scores)
+        sentences = torch.arange(len(scores), device=scores.device)
+        for position in reversed(range(len(previous_labels))):
+            is_token = mask[:, position]
+            previous = previous_labels[position][sentences, label]
+            z[sentences, position, previous, label] = is_token.to(z.dtype)
+            label = previous.where(is_token, label)
+        return z
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """By the forward algorithm in float64."""
+        values = _checked_values(scores, mask).clamp(min=FORBIDDEN)
+        return _checked_total(_forward(values, mask)[-1]).to(scores.dtype)
+
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the forward-backward algorithm ([Rabiner, 1989](https://doi.org/10.1109/5.18626), section III.A) in float64.
+        """
+        values = _checked_values(scores, mask).clamp(min=FORBIDDEN)
+        forward = _forward(values, mask)
+        total = _checked_total(forward.pop())
+        if not forward:
+            return torch.zeros_like(scores)
+        # What can come after a position, given its label. Shape of each: (batch, labels)
+        backward = [torch.zeros_like(total).unsqueeze(1).expand(-1, scores.size(3))]
+        for position in reversed(range(1, scores.size(1))):
+            extended = (values[:, position] + backward[-1].unsqueeze(1)).logsumexp(2)
+            backward.append(extended.where(mask[:, position].unsqueeze(1), backward[-1]))
+        before = torch.stack(forward, 1).unsqueeze(3)
+        after = torch.stack(backward[::-1], 1).unsqueeze(2)
+        marginals = (before + values + after - total.view(-1, 1, 1, 1)).exp()
+        return marginals.masked_fill(~_parts(scores, mask), 0).to(scores.dtype)
+
+    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""
-        parts = chain_parts(point, mask)
-        return project_onto_simplex(point.flatten(2), parts.flatten(2)).view(point.shape)
+        return project_onto_simplex(point.flatten(2), self.parts(point, mask).flatten(2)).view(point.shape)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return chain_parts(scores, mask)
+    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return _parts(scores, mask)
+
+
+def _parts(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Which cells a sequence may use: bool, of the shape of `scores`, which is checked."""
+    check_shapes(scores, mask, "batch", "length", "labels", "labels")
+    first = mask & (mask.cumsum(1) == 1)
+    follows_nothing = torch.arange(scores.size(2), device=mask.device) == 0
+    # Shape: (batch, length, labels, 1)
+    parts = mask.unsqueeze(2) & (~first.unsqueeze(2) | follows_nothing)
+    return parts.unsqueeze(3).expand_as(scores)
+
+
+def _checked_values(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The scores of the parts, float64, and -inf elsewhere."""
+    values = scores.double().masked_fill(~_parts(scores, mask), -torch.inf)
+    for sentence in (~(values < torch.inf).flatten(1).all(1)).nonzero():
+        raise not_a_score(int(sentence))
+    return values
+
+
+def _start(values: torch.Tensor, nothing: float) -> torch.Tensor:
+    """Before the first token there is label 0, and at no cost: `(batch, labels)`."""
+    start = values.new_full((len(values), values.size(3)), nothing)
+    start[:, 0] = 0
+    return start
+
+
+def _forward(values: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+    """The log-sums, `(batch, labels)`, over all that comes before each position, and at last over all there is."""
+    forward = [_start(values, FORBIDDEN)]
+    for position, is_token in enumerate(mask.unbind(1)):
+        extended = (forward[-1].unsqueeze(2) + values[:, position]).logsumexp(1)
+        forward.append(extended.where(is_token.unsqueeze(1), forward[-1]))
+    return forward
+
+
+def _checked_total(last: torch.Tensor) -> torch.Tensor:
+    total = last.logsumexp(1)
+    for sentence in (total < FORBIDDEN / 2).nonzero():
+        raise no_structure(int(sentence))
+    return total

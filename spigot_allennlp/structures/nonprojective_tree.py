@@ -1,42 +1,115 @@
 import torch
 
-from spigot_allennlp.nn.arborescence import arborescence_log_partition, arborescence_marginals, maximum_arborescence
-from spigot_allennlp.structures.single_head import SingleHead
+from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
+from spigot_allennlp.nn.decoding import decode_on_host
+from spigot_allennlp.nn.errors import no_structure
+from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
 
 
 @Structure.register("nonprojective_tree")
-class NonprojectiveTree(Structure):
+class NonprojectiveTree(DependencyTree):
     """
-    Dependency trees, crossing arcs allowed. `scores` is `(batch_size, length, length)`, indexed
-    `[batch, modifier, head]`; position 0 is ROOT. Row 0, the diagonal and padding are ignored. The cheap relaxation is
-    that of [the SPIGOT paper](https://aclanthology.org/P18-1173/): each token has one head in all, and cycles are not
-    excluded.
+    Dependency trees, crossing arcs allowed. For `scores` see [`Heads`](./heads.md).
 
-    Registered as a `Structure` with name "nonprojective_tree". For the algorithms see
-    [`nn/arborescence.py`](../nn/arborescence.md).
-
-    # Parameters
-
-    single_root : `bool`, optional (default = `False`)
-        Whether exactly one token hangs from ROOT, as [Universal Dependencies](https://universaldependencies.org) ask.
+    Registered as a `Structure` with name "nonprojective_tree". Parameters are those of
+    [`DependencyTree`](./heads.md#dependencytree).
     """
 
-    def __init__(self, single_root: bool = False) -> None:
-        self.single_root = single_root
-        self._relaxation = SingleHead()
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        A maximum spanning arborescence from ROOT, by the algorithm of
+        [Edmonds, 1967](https://doi.org/10.6028/jres.071B.032) and Chu & Liu, 1965, in the `O(length^2)` form for dense
+        graphs of [Tarjan, 1977](https://doi.org/10.1002/net.3230070103), grown along paths as in
+        [Gabow et al., 1986](https://doi.org/10.1007/BF02579168), with a single root hardly dearer. It runs serially on
+        the CPU, in float64. Of several best trees, any one.
+        """
+        from spigot_allennlp.nn.kernels.chu_liu_edmonds import maximum_arborescences
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return maximum_arborescence(scores, mask, self.single_root)
+        return decode_on_host(maximum_arborescences, scores, mask, self.single_root)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return arborescence_log_partition(scores, mask, self.single_root)
+    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the matrix-tree theorem ([Tutte, 1948](https://doi.org/10.1017/S030500410002444X)); for a single root as
+        [Koo et al., 2007](https://aclanthology.org/D07-1015/). `O(length^3)` time and `O(length^2)` memory. It is
+        computed in float64 and subtracts no sums from each other, so that it holds for scores of any spread. Twice
+        differentiable.
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return arborescence_marginals(scores, mask, self.single_root)
+        On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
+        log space by torch operations.
+        """
+        return log_partition(_sum_over_arborescences, scores, mask, self.single_root)
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self._relaxation.project_local(point, mask)
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The gradient of `log_partition`, once differentiable."""
+        return marginals(_sum_over_arborescences, scores, mask, self.single_root)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self._relaxation.parts(scores, mask)
+
+def _sum_over_arborescences(
+    scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if scores.is_cpu:
+        from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
+
+        try:
+            return sum_on_host(sum_over_arborescences, scores, mask, single_root, direction)
+        except FloatingPointError:
+            pass
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+
+
+def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    `log Z` and the marginals, by the elimination that [`sum_over_arborescences`](./kernels/matrix_tree.md) explains, on
+    the logarithms of all weights. Each sentence eliminates the token of the largest mass next.
+    """
+    batch_size, length = mask.shape
+    rows = torch.arange(batch_size, device=mask.device)
+    is_root = torch.arange(length, device=mask.device) == 0
+    # Shape: (batch_size, length, length)
+    scores = finite_arc_scores(scores, mask)
+    weight = scores
+    # Tokens that are not eliminated yet. Shape: (batch_size, length)
+    left = mask & ~is_root
+    # Shape: (batch_size,)
+    log_z = scores[:, 0, 0] * 0
+    steps = []
+    for _ in range(length - 1):
+        is_last = left.sum(1, keepdim=True) == 1
+        # Whether a head counts in the mass. Shape: (batch_size, length)
+        counted = left | is_root & (is_last if single_root else True)
+        mass = weight.where(counted.unsqueeze(1), FORBIDDEN).logsumexp(2)
+        pivot = mass.where(left, 2 * FORBIDDEN).argmax(1)
+        active = left.any(1, keepdim=True)
+        # Shape: (batch_size, 1)
+        pivot_mass = mass[rows, pivot].unsqueeze(1).where(active, 0.0)
+        left = left.index_put((rows, pivot), torch.zeros_like(pivot, dtype=torch.bool))
+        # Shape: (batch_size, length)
+        remains = left | is_root
+        share = weight[rows, pivot].where(remains, FORBIDDEN) - pivot_mass
+        of_pivot = weight[rows, :, pivot].where(left & active, FORBIDDEN)
+        log_z = log_z + pivot_mass.squeeze(1)
+        steps.append((pivot, pivot_mass, counted, remains, share, of_pivot))
+        through_pivot = of_pivot.unsqueeze(2) + share.unsqueeze(1)
+        weight = torch.stack((weight, through_pivot)).logsumexp(0)
+        weight = weight.where(~torch.eye(length, dtype=torch.bool, device=mask.device), FORBIDDEN)
+    if (none := log_z < FORBIDDEN / 2).any():
+        raise no_structure(int(none.int().argmax()))
+
+    # The logarithm of d log Z / d weight.
+    slope = torch.full_like(scores, FORBIDDEN)
+    for pivot, pivot_mass, counted, remains, share, of_pivot in reversed(steps):
+        # Shape: (batch_size, length)
+        into_pivot = (slope + share.unsqueeze(1)).logsumexp(2)
+        gain = (slope + of_pivot.unsqueeze(2)).logsumexp(1)
+        # What else each head of the pivot gains by adding to its mass: at most 1, and negative where the pivot has more
+        # than one modifier on average.
+        # Shape: (batch_size, 1)
+        from_mass = 1 - (share + gain).exp().sum(1, keepdim=True)
+        top = gain.clamp(min=0)
+        total = (gain - top).exp() + from_mass * (-top).exp()
+        out_of_pivot = torch.where(counted, total.clamp(min=1e-300).log() + top, gain) - pivot_mass
+        slope = slope.scatter(2, pivot.view(-1, 1, 1).expand(-1, length, 1), into_pivot.unsqueeze(2))
+        slope = slope.index_put((rows, pivot), out_of_pivot.where(remains, FORBIDDEN))
+    return log_z, (scores + slope).exp()

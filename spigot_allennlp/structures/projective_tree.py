@@ -1,42 +1,104 @@
 import torch
 
-from spigot_allennlp.nn.eisner import maximum_projective_tree, projective_log_partition, projective_marginals
-from spigot_allennlp.structures.single_head import SingleHead
+from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
+from spigot_allennlp.nn.decoding import decode_on_host
+from spigot_allennlp.nn.errors import no_structure
+from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
 
 
 @Structure.register("projective_tree")
-class ProjectiveTree(Structure):
+class ProjectiveTree(DependencyTree):
     """
-    Dependency trees in which no two arcs cross, and none passes over ROOT, which stands leftmost. `scores` is
-    `(batch_size, length, length)`, indexed `[batch, modifier, head]`; position 0 is ROOT. Row 0, the diagonal and
-    padding are ignored. The cheap relaxation is that of [the SPIGOT paper](https://aclanthology.org/P18-1173/): each
-    token has one head in all, and neither cycles nor crossings are excluded.
+    Dependency trees in which no two arcs cross, and none passes over ROOT, which stands leftmost. For `scores` see
+    [`Heads`](./heads.md).
 
-    Registered as a `Structure` with name "projective_tree". For the algorithms see
-    [`nn/eisner.py`](../nn/eisner.md).
-
-    # Parameters
-
-    single_root : `bool`, optional (default = `False`)
-        Whether exactly one token hangs from ROOT, as [Universal Dependencies](https://universaldependencies.org) ask.
+    Registered as a `Structure` with name "projective_tree". Parameters are those of
+    [`DependencyTree`](./heads.md#dependencytree).
     """
 
-    def __init__(self, single_root: bool = False) -> None:
-        self.single_root = single_root
-        self._relaxation = SingleHead()
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the algorithm of [Eisner, 1996](https://aclanthology.org/C96-1058/), in `O(length^3)` time and `O(length^2)`
+        memory, serially on the CPU in float64. Of several best trees, any one.
+        """
+        from spigot_allennlp.nn.kernels.eisner import maximum_projective_trees
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return maximum_projective_tree(scores, mask, self.single_root)
+        return decode_on_host(maximum_projective_trees, scores, mask, self.single_root)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return projective_log_partition(scores, mask, self.single_root)
+    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the inside algorithm over the spans of [Eisner, 1996](https://aclanthology.org/C96-1058/). `O(length^3)`
+        time, computed in float64 with an exponent for each sum, so that it holds for scores of any spread. Twice
+        differentiable.
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return projective_marginals(scores, mask, self.single_root)
+        On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
+        once, by torch operations, whose gradient needs `O(length^3)` memory.
+        """
+        return log_partition(_sum_over_projective_trees, scores, mask, self.single_root)
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self._relaxation.project_local(point, mask)
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The gradient of `log_partition`, once differentiable."""
+        return marginals(_sum_over_projective_trees, scores, mask, self.single_root)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self._relaxation.parts(scores, mask)
+
+def _sum_over_projective_trees(
+    scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if scores.is_cpu:
+        from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
+
+        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+
+
+def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """`log Z` and the marginals, with gradients if scores need one."""
+    create_graph = scores.requires_grad
+    with torch.enable_grad():
+        scores = scores if create_graph else scores.detach().requires_grad_()
+        log_z = _inside(scores, mask, single_root)
+        (marginals,) = torch.autograd.grad(log_z.sum(), scores, create_graph=create_graph)
+    return log_z.detach(), marginals
+
+
+def _inside(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torch.Tensor:
+    """The recurrences of [`maximum_projective_trees`](./kernels/eisner.md), with sums in place of maxima."""
+    batch_size, length = mask.shape
+    rows = torch.arange(batch_size, device=mask.device)
+    present = mask | (torch.arange(length, device=mask.device) == 0)
+    # Positions that are present first, padding after them.
+    order = present.int().argsort(dim=1, descending=True, stable=True)
+    # Shape: (batch_size, length, length)
+    arc = finite_arc_scores(scores, mask)[rows.view(-1, 1, 1), order.unsqueeze(2), order.unsqueeze(1)]
+    # Shape: (batch_size,)
+    last = present.sum(1) - 1
+
+    # Charts over spans, by width and first position, or by width and last position.
+    # Shape: (batch_size, length, length)
+    charts = [torch.full_like(arc, FORBIDDEN) for _ in range(6)]
+    right_by_first, right_by_last, left_by_first, left_by_last, right_open_by_first, left_open_by_last = charts
+    for chart in charts[:4]:
+        chart[:, 0] = 0
+    for width in range(1, length):
+        spans = length - width
+        # Shape: (batch_size, spans)
+        both = (right_by_first[:, :width, :spans] + left_by_last[:, :width, width:].flip(1)).logsumexp(1)
+        right_open_by_first[:, width, :spans] = both + arc.diagonal(-width, 1, 2)
+        left_open_by_last[:, width, width:] = both + arc.diagonal(width, 1, 2)
+        # Shape: (batch_size, width, spans)
+        right = right_open_by_first[:, 1 : width + 1, :spans] + right_by_last[:, :width, width:].flip(1)
+        left = left_by_first[:, :width, :spans] + left_open_by_last[:, 1 : width + 1, width:].flip(1)
+        right_by_first[:, width, :spans] = right_by_last[:, width, width:] = right.logsumexp(1)
+        left_by_first[:, width, :spans] = left_by_last[:, width, width:] = left.logsumexp(1)
+    log_z = right_by_first[rows, last, 0]
+    if single_root and length > 1:
+        # By the width of the span to the left of ROOT's child. Shape: (batch_size, length - 1)
+        width = torch.arange(length - 1, device=mask.device)
+        rest = last.unsqueeze(1) - 1 - width
+        right = right_by_last[rows.unsqueeze(1), rest.clamp(min=0), last.unsqueeze(1)].where(rest >= 0, FORBIDDEN)
+        log_z = (left_by_first[:, :-1, 1] + arc[:, 1:, 0] + right).logsumexp(1).where(last > 0, log_z)
+    if (none := log_z < FORBIDDEN / 2).any():
+        raise no_structure(int(none.int().argmax()))
+    return log_z + arc[:, 0, 0] * 0

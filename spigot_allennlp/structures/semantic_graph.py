@@ -1,95 +1,293 @@
-import torch
+from collections.abc import Callable
+from typing import Any, Optional
 
-from spigot_allennlp.nn.semantic_graph import (
-    graph_argmax,
-    graph_labels,
-    graph_log_partition,
-    graph_marginals,
-    possible_arcs,
+import torch
+from allennlp.common.checks import ConfigurationError
+
+from spigot_allennlp.nn.arcs import arc_mask
+from spigot_allennlp.nn.errors import check_shapes, not_a_score
+from spigot_allennlp.nn.label_assignment import assign_labels, label_indicators, project_onto_label_assignments
+from spigot_allennlp.nn.label_simplices import (
     project_arcs_then_labels,
-    project_onto_graphs,
     project_onto_label_simplices,
+    project_onto_switched_label_simplices,
 )
-from spigot_allennlp.structures.structure import Structure
+from spigot_allennlp.structures.structure import Structure, project_onto_hull_of
 
 
 @Structure.register("semantic_graph")
 class SemanticGraph(Structure):
     """
-    A labelled semantic dependency graph: `scores` is `(batch, length, length, labels)`, indexed
-    `[b, predicate, argument, label]`, the worth of a labelled arc. ROOT, at position 0, is a predicate whose arguments
-    are the graph's tops, and never an argument. There are no self-loops, and at most one label per pair.
+    A labelled semantic dependency graph in which every predicate chooses its arguments alone. `scores` is
+    `(batch, length, length, labels)`, indexed `[b, predicate, argument, label]`, the worth of a labelled arc. ROOT, at
+    position 0, is a predicate whose arguments are the graph's tops, and never an argument. There are no self-loops, and
+    at most one label per pair. The cell `[b, predicate, 0, 0]`, which no argument uses, is the predicate's own part.
 
-    Registered as a `Structure` with name "semantic_graph". Every method takes two further inputs:
+    This is the basic model of NeurboParser ([Peng, Thomson & Smith, 2017](https://aclanthology.org/P17-1186/), section
+    2), with the determinism rule of [Flanigan et al. (2014)](https://aclanthology.org/P14-1134/) solved exactly.
+    `argmax` and `project` keep this rule. `log_partition` and `marginals`, where it is intractable (a sum over
+    matchings, that is a permanent), and the relaxations leave it out.
 
-    predicate_scores : `torch.Tensor`, optional (default = `None`).
-        `(batch, length)`: what a predicate adds by being on; only then it may have arcs. With `None` there are no
-        predicate parts.
-    deterministic_labels : `torch.Tensor`, optional (default = `None`).
-        `(labels,)` bool: labels that a predicate may use only once. `argmax` and `project` keep this rule;
-        `log_partition` and `marginals`, where it is intractable, and the two relaxations leave it out.
+    Registered as a `Structure` with name "semantic_graph".
 
-    For the algorithms see [`nn/semantic_graph.py`](../nn/semantic_graph.md).
+    # Parameters
+
+    predicates : `bool`, optional (default = `False`)
+        Whether predicates are parts: one that is on earns its own score, and only then it may have arcs. Otherwise
+        every arc decides alone, and their cells are not looked at.
+    top_label : `int`, optional (default = `None`)
+        The label of tops. Arguments of ROOT have no other label then, and no other arguments have this one.
+    deterministic_labels : `list[int]`, optional (default = `None`)
+        Labels that a predicate may use only once.
+
+    What is `None` here, a semantic parser fills in by [`bind`](#bind), from its vocabulary.
     """
 
-    def argmax(
-        self,
-        scores: torch.Tensor,
-        mask: torch.Tensor,
-        predicate_scores: torch.Tensor | None = None,
-        deterministic_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        return graph_argmax(scores, mask, predicate_scores, deterministic_labels)
+    cells = "labelled arcs"
 
-    def best_labels(
+    def __init__(
         self,
-        scores: torch.Tensor,
-        mask: torch.Tensor,
-        predicate_scores: torch.Tensor | None = None,
-        deterministic_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """`argmax` at a fraction of its memory: `(batch, length, length)`, the label of each arc, -1 for no arc."""
-        return graph_labels(scores, mask, predicate_scores, deterministic_labels)
+        predicates: Optional[bool] = None,
+        top_label: Optional[int] = None,
+        deterministic_labels: Optional[list[int]] = None,
+    ) -> None:
+        self.predicates = predicates
+        self.top_label = top_label
+        self.deterministic_labels = deterministic_labels
 
-    def log_partition(
-        self,
-        scores: torch.Tensor,
-        mask: torch.Tensor,
-        predicate_scores: torch.Tensor | None = None,
-        deterministic_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        return graph_log_partition(scores, mask, predicate_scores)
-
-    def marginals(
-        self,
-        scores: torch.Tensor,
-        mask: torch.Tensor,
-        predicate_scores: torch.Tensor | None = None,
-        deterministic_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        return graph_marginals(scores, mask, predicate_scores)
-
-    def project(
-        self,
-        point: torch.Tensor,
-        mask: torch.Tensor,
-        predicate_scores: torch.Tensor | None = None,
-        deterministic_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def bind(self, **settings: Any) -> None:
         """
-        The nearest point of `conv(Z)`. Whether predicates may be off does not change that hull. Without deterministic
-        labels it is the product of the pairs' label simplices, so that `project_local` is exact; with them, it is one
-        hull of label assignments per predicate.
+        Fills in the parameters that were not given.
+
+        # Raises
+
+        `ConfigurationError` for one that was, and differs.
         """
-        return project_onto_graphs(point, mask, deterministic_labels)
+        for name, value in settings.items():
+            given = getattr(self, name)
+            if given is not None and given != value:
+                raise ConfigurationError(f"expected {name} of the semantic_graph to be {value}, found {given}")
+            setattr(self, name, value)
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        """Per pair, the nearest label weights `z >= 0` with `sum_l z <= 1`."""
-        return project_onto_label_simplices(point, mask)
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        A predicate that is on earns its own score and those of its labelled arcs; one that is off has no arcs and earns
+        0. Without further rules the best graph therefore takes every arc whose best label has a positive score, and
+        switches a predicate on where its own score plus the sum of these is positive. Parts worth exactly 0 are off.
 
-    def project_released(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        """Per pair, the sum of the labels clipped to `[0, 1]`, then the nearest label weights with that sum."""
-        return project_arcs_then_labels(point, mask)
+        Choosing labels of which some are deterministic is a linear assignment between the predicate's arguments and its
+        labels. It is solved exactly, by shortest augmenting paths, and only for predicates where the choice above
+        breaks the rule.
+        """
+        labels, is_on = self._decide(scores, mask)
+        z = label_indicators(labels.clamp(min=0), labels >= 0, like=scores)
+        if self.predicates:
+            z[:, :, 0, 0] = is_on.to(z.dtype)
+        return z
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return possible_arcs(mask).unsqueeze(3).expand_as(scores)
+    def best_labels(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The arcs of `argmax` at a fraction of its memory: `(batch, length, length)`, their labels, -1 for no arc."""
+        return self._decide(scores, mask)[0]
+
+    def labels_of(self, graph: torch.Tensor) -> torch.Tensor:
+        """Of a graph, 0/1 and like scores, what `best_labels` returns."""
+        weight, label = graph.max(dim=3)
+        label = label.where(weight > 0, -1)
+        label[:, :, 0] = -1
+        return label
+
+    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        Predicates and arcs factorise, so with `t = sum_a log(1 + sum_l exp s)` a predicate adds `t`, or
+        `log(1 + exp(own score + t))` where it is a part; on and without arcs counts as a structure of its own.
+        """
+        _, on = self._log_linear_parts(scores, mask)
+        log_partition = torch.logaddexp(on, torch.zeros_like(on)) if self.predicates else on
+        return log_partition.sum(1).to(scores.dtype)
+
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        In closed form: a softmax over "no arc" and the labels, times the probability that the predicate is on.
+        """
+        options, on = self._log_linear_parts(scores, mask)
+        marginals = options.softmax(3)[..., 1:]
+        if self.predicates:
+            is_on = on.sigmoid()
+            marginals = marginals * is_on[:, :, None, None]
+            marginals = _with_predicates(is_on, marginals)
+        return marginals.to(scores.dtype)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        Without deterministic labels, `project_local` is exact. With them it is too for every predicate whose
+        deterministic labels then have weights that are small enough in sum; the others' hulls of label assignments are
+        projected onto one by one.
+        """
+        self._checked_best_scores(point.detach(), mask)
+        projection = self.project_local(point, mask)
+        if not self.deterministic_labels:
+            return projection
+        is_deterministic = self._is_deterministic(point)
+        # Shape: (batch, length, 1)
+        bound = projection[:, :, 0, :1] if self.predicates else 1
+        broken = ((projection[:, :, 1:].sum(2) > bound) & is_deterministic).any(2)
+        if broken.any():
+            rows, possible = point[broken], self._possible(point, mask).expand_as(point)[broken]
+            rows = rows.masked_fill(~possible, -torch.inf)
+            if self.predicates:
+                rows = _with_predicates(point[broken][:, 0, 0], rows)
+                nearest = project_onto_hull_of(self._best_of_one_predicate, rows, possible.any(2))
+            else:
+                nearest = project_onto_label_assignments(rows, possible.any(2), is_deterministic)
+            projection = projection.clone()
+            projection[broken] = nearest
+        return projection
+
+    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        Per pair, the nearest label weights `z >= 0` with `sum_l z` at most 1 or, where predicates are parts, at most
+        the weight of the predicate.
+        """
+        possible = self._possible(point, mask)
+        if not self.predicates:
+            return project_onto_label_simplices(point, possible)
+        is_on = mask & (point[:, :, 0, 0] > -torch.inf)
+        switch = point[:, :, 0, 0].masked_fill(~is_on, -1.0)
+        switch, labels = project_onto_switched_label_simplices(switch, point, possible & is_on[:, :, None, None])
+        return _with_predicates(switch.where(is_on, 0.0), labels)
+
+    def project_arcs_then_labels(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        Per pair, the sum of the labels clipped to `[0, 1]`, then the nearest label weights with that sum; predicates
+        are clipped. It resembles the relaxation in the program released with
+        [SPIGOT](https://aclanthology.org/P18-1173/), which however clips the weight of an arc that is a part of its
+        own, so that an arc that is off never moves its labels.
+        """
+        projection = project_arcs_then_labels(point, self._possible(point, mask))
+        if self.predicates:
+            projection = _with_predicates(point[:, :, 0, 0].clamp(0, 1).where(mask, 0.0), projection)
+        return projection
+
+    def polytopes(self) -> dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
+        return {**super().polytopes(), "arcs_then_labels": self.project_arcs_then_labels}
+
+    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        parts = self._possible(scores, mask).expand_as(scores)
+        if self.predicates:
+            parts = parts.clone()
+            parts[:, :, 0, 0] = mask
+        return parts
+
+    def allowed_labels(self, length: int, num_labels: int) -> torch.Tensor:
+        """Which labels the arguments of each predicate may have, `(length, num_labels)` bool, or `(1, 1)` for any."""
+        if self.top_label is None:
+            return torch.ones(1, 1, dtype=torch.bool)
+        is_top = torch.arange(num_labels) == self.top_label
+        is_root = torch.arange(length) == 0
+        return is_top == is_root.unsqueeze(1)
+
+    def _possible(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Which cells may have an arc, bool, to be broadcast to the shape of `scores`."""
+        allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(mask.device)
+        return _possible_arcs(mask).unsqueeze(3) & allowed.unsqueeze(1)
+
+    def _is_deterministic(self, scores: torch.Tensor) -> torch.Tensor:
+        """`(labels,)` bool, where `scores` is `(..., labels)`."""
+        num_labels = scores.size(-1)
+        if max(self.deterministic_labels) >= num_labels:
+            raise ValueError(
+                f"expected deterministic_labels below {num_labels}, found {max(self.deterministic_labels)}"
+            )
+        labels = torch.tensor(self.deterministic_labels, device=scores.device)
+        return torch.zeros(num_labels, dtype=torch.bool, device=scores.device).index_fill(0, labels, True)
+
+    def _decide(self, scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `best_labels` returns, and which predicates are on, `(batch, length)` bool."""
+        scores = scores.detach()
+        # What each arc adds, where it is on. Shape: (batch, length, length)
+        worth = self._checked_best_scores(scores, mask).clamp(min=0).double()
+        # Shape: (batch, length)
+        is_on = self._is_worth_having(worth, scores, mask)
+        arcs = (worth > 0) & is_on.unsqueeze(2)
+        # Shape: (number of arcs, labels)
+        allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(scores.device)
+        options = (
+            scores[arcs] if self.top_label is None else scores[arcs].where(allowed[arcs.nonzero()[:, 1]], -torch.inf)
+        )
+        label = torch.zeros_like(arcs, dtype=torch.long)
+        label[arcs] = options.argmax(1)
+
+        if self.deterministic_labels:
+            is_deterministic = self._is_deterministic(scores)
+            # How often a predicate uses a label. Shape: (batch, length, labels)
+            uses = torch.zeros_like(scores[:, :, 0], dtype=torch.long).scatter_add_(2, label, arcs.long())
+            broken = ((uses > 1) & is_deterministic).any(2)
+            if broken.any():
+                rows = scores[broken].masked_fill(~allowed[broken.nonzero()[:, 1]].unsqueeze(1), -torch.inf)
+                label[broken], worth[broken] = assign_labels(rows, arcs[broken], is_deterministic)
+                is_on = is_on & self._is_worth_having(worth, scores, mask)
+                arcs = (worth > 0) & is_on.unsqueeze(2)
+        return label.where(arcs, -1), is_on
+
+    def _best_of_one_predicate(self, scores: torch.Tensor, possible: torch.Tensor) -> torch.Tensor:
+        """The best parts of single predicates, `(predicates, arguments, labels)`, with their own in `[p, 0, 0]`."""
+        label, worth = assign_labels(scores, possible, self._is_deterministic(scores))
+        is_on = worth.sum(1) + scores[:, 0, 0] > 0
+        z = label_indicators(label, (worth > 0) & is_on.unsqueeze(1), like=scores)
+        z[:, 0, 0] = is_on.to(z.dtype)
+        return z
+
+    def _log_linear_parts(self, scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        The scores of "no arc" (label 0, worth 0) and of the labels, `(batch, length, length, 1 + labels)`, and the
+        log-sum of each predicate that is on, `(batch, length)`; for padding that is -inf or, without predicates, 0.
+        """
+        self._checked_best_scores(scores.detach(), mask)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        own = scores[:, :, 0, 0].masked_fill(~mask, -torch.inf)
+        options = torch.nn.functional.pad(scores.masked_fill(~self._possible(scores, mask), -torch.inf), (1, 0))
+        on = options.logsumexp(3).sum(2)
+        return options, on + own if self.predicates else on
+
+    def _checked_best_scores(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        The score of every pair's best label, -inf where no arc may be, once wrong shapes, NaN and +inf are ruled out.
+        """
+        check_shapes(scores, mask, "batch", "length", "length", "labels", has_root=True)
+        best = _best_of_words(scores, self.top_label)
+        if self.top_label is not None:
+            best[:, 0] = scores[:, 0, :, self.top_label]
+        best = best.masked_fill(~_possible_arcs(mask), -torch.inf)
+        # A maximum over something with NaN is NaN, which is not less than infinity either.
+        unusable = ~(best < torch.inf).flatten(1).all(1)
+        if self.predicates:
+            unusable |= (~(scores[:, :, 0, 0] < torch.inf) & mask).any(1)
+        for sentence in unusable.nonzero():
+            raise not_a_score(int(sentence))
+        return best
+
+    def _is_worth_having(self, worth: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """`(batch, length)` bool: does the predicate earn more on, with arcs `worth >= 0`, than the 0 it earns off?"""
+        total = worth.sum(2)
+        return (total + scores[:, :, 0, 0].to(total) > 0) & mask if self.predicates else total > 0
+
+
+def _with_predicates(own: torch.Tensor, arcs: torch.Tensor) -> torch.Tensor:
+    """`arcs`, `(..., arguments, labels)`, with the predicates' `own` parts, `(...)`, for the argument 0."""
+    column = torch.nn.functional.pad(own[..., None, None], (0, arcs.size(-1) - 1))
+    return torch.cat((column, arcs[..., 1:, :]), -2)
+
+
+def _possible_arcs(mask: torch.Tensor) -> torch.Tensor:
+    """Which pairs may have an arc, `(batch, length, length)` bool, from `mask`, `(batch, length)` bool."""
+    return arc_mask(mask).transpose(1, 2)
+
+
+def _best_of_words(scores: torch.Tensor, top_label: int | None) -> torch.Tensor:
+    """The best score of all labels but that of tops, `(batch, length, length)`."""
+    if top_label is None:
+        return scores.amax(3)
+    others = [labels.amax(3) for labels in (scores[..., :top_label], scores[..., top_label + 1 :]) if labels.size(3)]
+    if not others:
+        return torch.full_like(scores[..., 0], -torch.inf)
+    return torch.maximum(others[0], others[-1])

@@ -1,44 +1,37 @@
 import torch
 
-from spigot_allennlp.nn.arcs import arc_mask, check_arc_shapes, no_structure, not_a_score
-from spigot_allennlp.nn.simplex import project_onto_simplex
+from spigot_allennlp.nn.arcs import arc_mask, check_arc_shapes
+from spigot_allennlp.nn.errors import no_structure, not_a_score
+from spigot_allennlp.structures.heads import Heads
 from spigot_allennlp.structures.structure import Structure
 
 
 @Structure.register("single_head")
-class SingleHead(Structure):
+class SingleHead(Heads):
     """
-    Every token picks one head, whatever the others pick, so that cycles may come out. `scores` is
-    `(batch_size, length, length)`, indexed `[batch, modifier, head]`; position 0 is ROOT. Row 0, the diagonal and
-    padding are ignored. The polytope is a product of simplexes, for which `project_local` is exact.
+    Every token picks one head, whatever the others pick, so that cycles may come out. The polytope is a product of
+    simplexes, for which `project_local` is exact. For `scores` see [`Heads`](./heads.md).
 
     Registered as a `Structure` with name "single_head".
     """
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         scores = scores.detach()
         choices, has_choice = _choices(scores, mask)
         chosen = has_choice.unsqueeze(2).to(scores.dtype)
         return torch.zeros_like(scores).scatter_(2, choices.argmax(dim=2, keepdim=True), chosen)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         choices, has_choice = _choices(scores, mask)
         return (choices.logsumexp(dim=2) * has_choice).sum(dim=1).to(scores.dtype)
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         choices, has_choice = _choices(scores, mask)
         return (choices.softmax(dim=2) * has_choice.unsqueeze(2)).to(scores.dtype)
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         _choices(point.detach(), mask)
         return self.project_local(point, mask)
-
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return project_onto_simplex(point, self.parts(point, mask))
-
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        check_arc_shapes(scores, mask)
-        return arc_mask(mask)
 
 
 def _choices(scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

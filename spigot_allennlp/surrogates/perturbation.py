@@ -34,10 +34,14 @@ class PerturbAndMap(StructuredArgmax):
         self.argmax = argmax
         self.noise_scale = not_negative("noise_scale", noise_scale)
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if self.training:
             scores = scores + self.noise_scale * gumbel_noise(scores)
-        return self.argmax(scores, mask, **context)
+        return self.argmax(scores, mask)
+
+    @property
+    def passes_mixture(self) -> bool:
+        return self.argmax.passes_mixture
 
     def see_gradient_of(self, loss: torch.Tensor) -> None:
         self.argmax.see_gradient_of(loss)
@@ -75,15 +79,13 @@ class Imle(SurrogateArgmax):
         super().__init__(structure, step_size, max_gradient_norm)
         self.noise_scale = not_negative("noise_scale", noise_scale)
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if self.training:
             scores = scores + self.noise_scale * gumbel_noise(scores)
-        return super().forward(scores, mask, **context)
+        return super().forward(scores, mask)
 
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
-        return z - self.structure.argmax(scores - step, mask, **context)
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return z - self.structure.argmax(scores - step, mask)
 
 
 def gumbel_noise(like: torch.Tensor) -> torch.Tensor:

@@ -20,12 +20,14 @@ class Relaxation(StructuredArgmax):
         super().__init__(structure)
         self.hard_at_test = hard_at_test
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        if self.hard_at_test and not self.training:
-            return self.structure.argmax(scores.detach(), mask, **context)
-        return self.relax(scores, mask, **context)
+    @property
+    def passes_mixture(self) -> bool:
+        return self.training or not self.hard_at_test
 
-    def relax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.relax(scores, mask) if self.passes_mixture else self.structure.argmax(scores.detach(), mask)
+
+    def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The mixture, differentiable."""
         raise NotImplementedError
 
@@ -39,8 +41,10 @@ class StructuredAttention(Relaxation):
     Registered as a `StructuredArgmax` with name "structured_attention"; parameters as in [`Relaxation`](#relaxation).
     """
 
-    def relax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self.structure.marginals(scores, mask, **context)
+    needs = ("argmax", "marginals")
+
+    def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.structure.marginals(scores, mask)
 
 
 @StructuredArgmax.register("sparsemap")
@@ -52,8 +56,7 @@ class SparseMap(Relaxation):
     Registered as a `StructuredArgmax` with name "sparsemap"; parameters as in [`Relaxation`](#relaxation).
     """
 
-    def relax(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        projection = self.structure.project(scores, mask, **context)
-        if scores.requires_grad and torch.is_grad_enabled() and not projection.requires_grad:
-            raise NotImplementedError(f"{type(self.structure).__name__}.project has no derivative")
-        return projection
+    needs = ("argmax", "project")
+
+    def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.structure.project(scores, mask)

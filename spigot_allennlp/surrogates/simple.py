@@ -15,8 +15,8 @@ class Pipeline(StructuredArgmax):
     Registered as a `StructuredArgmax` with name "pipeline".
     """
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        return self.structure.argmax(scores.detach(), mask, **context)
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.structure.argmax(scores.detach(), mask)
 
 
 @StructuredArgmax.register("straight_through")
@@ -45,7 +45,5 @@ class StraightThrough(SurrogateArgmax):
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
 
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return step

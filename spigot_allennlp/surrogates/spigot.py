@@ -7,9 +7,6 @@ from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax, SurrogateArgmax
 
-# By the name of a polytope, the method of a `Structure` that projects onto it.
-POLYTOPES = {"local": "project_local", "exact": "project", "released": "project_released"}
-
 
 @StructuredArgmax.register("spigot")
 class Spigot(SurrogateArgmax):
@@ -30,7 +27,7 @@ class Spigot(SurrogateArgmax):
         Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
     polytope : `str`, optional (default = `"local"`)
         Onto what is projected: "local", the structure's cheap relaxation, as in the paper; "exact", the convex hull of
-        all structures; "released", for semantic graphs, what the paper's program does.
+        all structures; or what else the structure names in its `polytopes`.
     """
 
     def __init__(
@@ -41,19 +38,16 @@ class Spigot(SurrogateArgmax):
         polytope: str = "local",
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
-        if polytope not in POLYTOPES:
-            raise ConfigurationError(f"polytope must be one of {', '.join(POLYTOPES)}, but is {polytope!r}")
-        if not hasattr(structure, POLYTOPES[polytope]):
-            raise ConfigurationError(f"polytope cannot be {polytope!r} for a {type(structure).__name__}")
+        if polytope not in structure.polytopes():
+            names = ", ".join(structure.polytopes())
+            raise ConfigurationError(f"polytope must be one of {names}, but is {polytope!r}")
         self.polytope = polytope
 
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
-        project = getattr(self.structure, POLYTOPES[self.polytope])
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        project = self.structure.polytopes()[self.polytope]
         # What -inf forbids is not to be the target either.
         point = (z - step).masked_fill(scores == -torch.inf, -torch.inf)
-        return z - project(point, mask, **context)
+        return z - project(point, mask)
 
 
 @StructuredArgmax.register("spigot_ce")
@@ -75,6 +69,8 @@ class SpigotCe(Spigot):
         Whether the best structure goes forward all the same when the module is not in training.
     """
 
+    needs = ("argmax", "marginals")
+
     def __init__(
         self,
         structure: Structure,
@@ -88,15 +84,16 @@ class SpigotCe(Spigot):
         self.relaxed = relaxed
         self.hard_at_test = hard_at_test
 
-    def decode(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
-        soft = self.relaxed and (self.training or not self.hard_at_test)
-        return (self.structure.marginals if soft else self.structure.argmax)(scores, mask, **context)
+    @property
+    def passes_mixture(self) -> bool:
+        return self.relaxed and (self.training or not self.hard_at_test)
 
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
-        marginals = self.structure.marginals(scores, mask, **context)
-        return super().pull_back(scores, marginals, step, mask, **context)
+    def decode(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (self.structure.marginals if self.passes_mixture else self.structure.argmax)(scores, mask)
+
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        marginals = self.structure.marginals(scores, mask)
+        return super().pull_back(scores, marginals, step, mask)
 
 
 @StructuredArgmax.register("spigot_eg")
@@ -126,8 +123,6 @@ class SpigotEg(SpigotCe):
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm, relaxed=relaxed, hard_at_test=hard_at_test)
 
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         marginals = self.structure.marginals
-        return marginals(scores, mask, **context) - marginals(scores - step, mask, **context)
+        return marginals(scores, mask) - marginals(scores - step, mask)

@@ -5,7 +5,7 @@ import torch
 from allennlp.common import Registrable
 
 from spigot_allennlp.checks import positive
-from spigot_allennlp.structures import Structure
+from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates.step_size import ConstantStepSize, StepSize, StepSizeLike
 
 
@@ -33,12 +33,20 @@ class StructuredArgmax(torch.nn.Module, Registrable):
     """
 
     default_implementation = "spigot"
+    needs = ("argmax",)
+    """The operations of a structure without which there is nothing to go forward or back."""
 
     def __init__(self, structure: Structure) -> None:
         super().__init__()
+        structure.require(*self.needs, by=registered_name(self, StructuredArgmax))
         self.structure = structure
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    @property
+    def passes_mixture(self) -> bool:
+        """Whether a mixture of structures goes forward now, and not a single one."""
+        return False
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         # Parameters
 
@@ -46,8 +54,6 @@ class StructuredArgmax(torch.nn.Module, Registrable):
             The scores of all parts, floating; `(batch_size, length, length)` for trees.
         mask : `torch.Tensor`
             Shape `(batch_size, length)`, bool.
-        context : `torch.Tensor`, optional
-            Further inputs that the structure takes. No gradient reaches them where the gradient is a surrogate.
 
         # Returns
 
@@ -56,6 +62,13 @@ class StructuredArgmax(torch.nn.Module, Registrable):
             `scores` is 0 there too; and where -inf forbids a part, `dL/dz` is not looked at.
         """
         raise NotImplementedError
+
+    def chosen(self, scores: torch.Tensor, mask: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """
+        The structure to report for what went forward, `z`: itself or, of a mixture, the best one under its scores. It
+        has no gradient; parameters are those of `forward`.
+        """
+        return self.structure.argmax(scores.detach(), mask) if self.passes_mixture else z.detach()
 
     def see_gradient_of(self, loss: torch.Tensor) -> None:
         """
@@ -124,33 +137,31 @@ class SurrogateArgmax(StructuredArgmax):
         # Where it is 0, so is what comes back.
         self._factor = factor.detach().float().masked_fill(factor == 0, 1.0)
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         step_size = self.step_size()
         self._factor = 1.0
 
         def decode(scores: torch.Tensor) -> torch.Tensor:
-            return self.decode(scores, mask, **context)
+            return self.decode(scores, mask)
 
         def pull_back(scores: torch.Tensor, z: torch.Tensor, d_z: torch.Tensor) -> torch.Tensor:
             # float16 and bfloat16 would lose small steps.
             dtype = torch.promote_types(d_z.dtype, torch.float32)
-            parts = self.structure.parts(scores, mask, **context) & (scores > -torch.inf)
+            parts = self.structure.parts(scores, mask) & (scores > -torch.inf)
             gradient = d_z.to(dtype).where(parts, 0.0) / self._factor
             # A gradient that is not finite is not to stop here: whoever scales losses skips the step and goes on.
             broken = ~gradient.isfinite().flatten(1).all(dim=1).view(-1, *[1] * (gradient.dim() - 1))
             step = step_size * clip_norm(gradient.masked_fill(broken, 0.0), self.max_gradient_norm)
-            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask, **context) * self._factor
+            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask) * self._factor
             return d_scores.masked_fill(broken, torch.nan).to(d_z.dtype)
 
         return Surrogate.apply(scores, decode, pull_back)
 
-    def decode(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def decode(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What goes forward."""
-        return self.structure.argmax(scores, mask, **context)
+        return self.structure.argmax(scores, mask)
 
-    def pull_back(
-        self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor
-    ) -> torch.Tensor:
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What stands for `dL/ds`, given what went forward and `step = step_size * dL/dz`, clipped, 0 off the parts."""
         raise NotImplementedError
 

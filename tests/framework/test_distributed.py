@@ -22,7 +22,6 @@ from allennlp.common.util import find_open_port
 from allennlp.data import DatasetReader
 from allennlp.training import Checkpointer
 
-import spigot_allennlp.plugin  # noqa: F401
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent

@@ -9,7 +9,6 @@ from allennlp.models import Model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import spigot_allennlp.plugin  # noqa: F401
 from tests import FIXTURES_ROOT
 
 LENGTH = 1000

@@ -62,19 +62,32 @@ class TestSemanticParser(ModelTestCase):
                     repeated.add(label)
                 seen.add((predicate, label))
         assert repeated
-        flags = self.model.deterministic_labels.tolist()
-        assert {labels[i] for i, is_deterministic in enumerate(flags) if not is_deterministic} == repeated
+        deterministic = {labels[i] for i in self.model.structure.deterministic_labels}
+        assert deterministic == set(labels.values()) - repeated
 
     def test_no_deterministic_label_is_predicted_twice(self):
         torch.nn.init.normal_(self.model.label_scorer.weight, std=5.0)  # many arcs
-        flags = self.model.eval().deterministic_labels
-        assert not self.has_repetitions(flags)
-        self.model.deterministic_labels = None
-        assert self.has_repetitions(flags)
+        labels = self.model.eval().structure.deterministic_labels
+        assert not self.has_repetitions(labels)
+        self.model.structure.deterministic_labels = []
+        assert self.has_repetitions(labels)
 
-    def has_repetitions(self, flags):
+    def has_repetitions(self, labels):
         rows = self.model(**self.tensors)["arcs"].flatten(0, 1)
-        return any(int((row == label).sum()) > 1 for row in rows for label in flags.nonzero().flatten())
+        return any(int((row == label).sum()) > 1 for row in rows for label in labels)
+
+    @pytest.mark.parametrize("loss", ["hinge", "sigmoid_softmax"])
+    def test_tops_alone_have_the_label_of_tops(self, loss):
+        params = Params.from_file(str(CONFIG))["model"]
+        params["loss"] = loss
+        model = Model.from_params(vocab=self.vocab, params=params).eval()
+        torch.nn.init.normal_(model.label_scorer.weight, std=5.0)
+        torch.nn.init.normal_(model.arc_scorer.weight, std=5.0)
+        arcs = model(**self.tensors)["arcs"]
+        top = self.vocab.get_token_index("@@TOP@@", "graph_labels")
+        assert (arcs[:, 0] >= 0).any() and (arcs[:, 1:] >= 0).any()
+        assert set(arcs[:, 0].unique().tolist()) == {-1, top}
+        assert top not in arcs[:, 1:].unique().tolist()
 
     def test_an_arc_field_without_arcs_has_a_finite_loss(self):
         graph = torch.full_like(self.tensors["graph"], -1)

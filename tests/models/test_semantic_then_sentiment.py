@@ -70,6 +70,7 @@ class TestSemanticThenSentiment(ModelTestCase):
         assert self.model(**self.labelled).keys() == classes | {"loss"}
         assert self.model(**self.graphed).keys() == graph_output | {"loss"}
         self.model.eval()
+        graph_output |= {"arc_weights"}
         assert self.model(**self.labelled).keys() == graph_output | classes | {"loss"}
         assert self.model(**self.graphed).keys() == graph_output | {"loss"}
         assert self.model(tokens=self.labelled["tokens"]).keys() == graph_output | classes
@@ -110,8 +111,9 @@ class TestSemanticThenSentiment(ModelTestCase):
         torch.testing.assert_close(self.model(**self.graphed)["loss"], parts[0] + 0.25 * parts[1])
 
     def intermediate(self, method, **settings):
-        params = Params({"type": method, "structure": "semantic_graph", **settings})
-        return StructuredArgmax.from_params(params)
+        intermediate = StructuredArgmax.from_params(Params({"type": method, "structure": "semantic_graph", **settings}))
+        intermediate.structure = self.model.semantic_parser.structure
+        return intermediate
 
     def gradients(self, tensors):
         self.model.zero_grad()
@@ -128,14 +130,15 @@ class TestSemanticThenSentiment(ModelTestCase):
         parser, tokens = self.model.semantic_parser, self.labelled["tokens"]
         encoded, mask = parser.encode(tokens)
         scores = parser.score(encoded)
-        marginals = parser.structure.marginals(parser.part_scores(scores), mask, **scores.context)
+        marginals = parser.structure.marginals(parser.part_scores(scores), mask)
         seen = []
         self.model.intermediate.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
         for threshold in (0.0, marginals[marginals > 0].median().item()):
             self.model.pruning_threshold = threshold
             self.model(tokens)
-        assert seen[0].isfinite().all()
-        assert (seen[1].isneginf() == (marginals < threshold)).all()
+        parts = parser.structure.parts(seen[0], mask)
+        assert seen[0][parts].isfinite().all()
+        assert (seen[1].isneginf() == (marginals < threshold))[parts].all()
         assert seen[1].isfinite().any()
 
     @pytest.mark.parametrize("method", ["spigot", "straight_through", "structured_attention"])
@@ -145,6 +148,41 @@ class TestSemanticThenSentiment(ModelTestCase):
         gradients = self.gradients(self.labelled)
         for name in ("arc_scorer.weight", "label_scorer.weight", "encoder._module.weight_ih_l0"):
             assert gradients[f"semantic_parser.{name}"].norm() > 1e-6
+
+    @pytest.mark.parametrize("method", ["spigot", "structured_attention"])
+    def test_the_loss_on_labels_reaches_predicates(self, method):
+        params = Params.from_file(str(CONFIG))["model"]
+        params["semantic_parser"]["predicate_feedforward"] = {"num_layers": 1, "hidden_dims": 4, "activations": "tanh"}
+        params["intermediate"] = {"type": method, "structure": "semantic_graph"}
+        self.model = Model.from_params(vocab=self.vocab, params=params)
+        assert self.model.intermediate.structure.predicates
+        self.more_arcs()
+        with torch.no_grad():
+            self.model.semantic_parser.predicate_projection.bias -= 1.0  # some predicates are off
+        gradients = self.gradients(self.labelled)
+        assert gradients["semantic_parser.predicate_projection.weight"].norm() > 1e-6
+
+    @pytest.mark.parametrize("method", ["spigot", "structured_attention"])
+    def test_what_is_reported_is_what_was_read(self, method):
+        """Also where pruning makes it another graph than the parser's best."""
+        self.model.intermediate = self.intermediate(method)
+        self.more_arcs()
+        self.model.pruning_threshold = 0.5
+        self.model.eval()
+        seen = []
+        self.model.features.register_forward_hook(lambda module, inputs, output: seen.append(inputs[1]))
+        arcs = self.model(tokens=self.labelled["tokens"])["arcs"]
+        assert (arcs >= 0).any()
+        assert (seen[0].sum(dim=3)[arcs >= 0] > 0).all()
+        if method == "spigot":
+            assert torch.equal(arcs >= 0, seen[0].sum(dim=3) > 0)
+            assert torch.equal(seen[0].argmax(dim=3)[arcs >= 0], arcs[arcs >= 0])
+
+    def test_another_structure_than_the_intermediate_s_is_refused(self):
+        params = Params.from_file(str(CONFIG))["model"]
+        params["semantic_parser"]["structure"] = {"type": "semantic_graph", "top_label": 0}
+        with pytest.raises(ConfigurationError, match="expected semantic_parser to have the structure of intermediate"):
+            Model.from_params(vocab=self.vocab, params=params)
 
     def test_pipeline_keeps_the_loss_on_labels_from_the_parser(self):
         self.model.intermediate = self.intermediate("pipeline")

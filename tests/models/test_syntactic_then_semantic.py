@@ -39,7 +39,7 @@ class TestSyntacticThenSemantic(ModelTestCase):
         assert self.model.make_output_human_readable(output).keys() == {"heads", "arcs", "tops", "loss"}
         del self.tensors["graph"], self.tensors["tree"]
         self.model.eval()
-        assert self.model(**self.tensors).keys() == {"heads", "arcs", "mask"}
+        assert self.model(**self.tensors).keys() == {"heads", "arcs", "arc_weights", "mask"}
 
     def test_readable_output_has_one_head_a_token_and_legal_positions(self):
         self.model.eval()
@@ -53,6 +53,42 @@ class TestSyntacticThenSemantic(ModelTestCase):
                 assert 1 <= predicate <= length and 1 <= argument <= length and predicate != argument
                 assert label in self.vocab.get_token_to_index_vocabulary("graph_labels")
             assert all(1 <= top <= length for top in output["tops"])
+
+    @pytest.mark.parametrize("mode", [True, False])
+    @pytest.mark.parametrize("method", ["spigot", "imle", "structured_attention", "sparsemap"])
+    def test_what_is_reported_is_what_was_read(self, method, mode):
+        """A tree of its own kind, also where the argmax is one of noisy scores; of a mixture the best tree."""
+        params = Params({"type": method, "structure": "projective_tree"})
+        self.model.intermediate = StructuredArgmax.from_params(params).train(mode)
+        self.model.syntactic_parser.structure = None  # decodes nothing
+        self.model.train(mode)
+        seen = []
+        self.model.intermediate.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0], output)))
+        del self.tensors["tree"]
+        heads = self.model(**self.tensors)["heads"]
+        ((scores, z),) = seen
+        if self.model.intermediate.passes_mixture:
+            expected = self.model.intermediate.structure.argmax(scores, self.model(**self.tensors)["mask"])
+        else:
+            expected = z
+        assert torch.equal(heads, expected.argmax(dim=2))
+
+    def test_arc_weights(self):
+        self.model.intermediate = self.intermediate("structured_attention")
+        self.model.eval()
+        for instance, output in zip(self.instances, self.model.forward_on_instances(self.instances), strict=True):
+            weights = output["arc_weights"]
+            assert all(weight >= 0.01 for _, _, weight in weights)
+            for modifier in range(1, len(instance["metadata"].metadata["tokens"]) + 1):
+                assert sum(w for m, _, w in weights if m == modifier) == pytest.approx(1, abs=0.1)
+
+    def test_another_structure_than_the_intermediate_s_is_refused(self):
+        with pytest.raises(
+            ConfigurationError, match=r"expected syntactic_parser .* 'nonprojective_tree', .* found .*'pr"
+        ):
+            self.build(syntactic_parser__structure="projective_tree")
+        model = self.build(syntactic_parser__structure={"type": "nonprojective_tree", "single_root": True})
+        assert model.syntactic_parser.structure is model.intermediate.structure
 
     def test_metrics(self):
         self.model(**self.tensors)

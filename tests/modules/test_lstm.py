@@ -3,8 +3,6 @@ import torch
 from allennlp.common import Params
 from allennlp.modules import Seq2SeqEncoder
 
-import spigot_allennlp.plugin  # noqa: F401
-
 SIZES = {"input_size": 3, "hidden_size": 4}
 LENGTHS = torch.tensor([3, 5, 1, 0, 5])
 

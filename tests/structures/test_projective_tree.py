@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spigot_allennlp.nn import eisner
-from spigot_allennlp.nn.eisner import maximum_projective_tree, projective_log_partition, projective_marginals
 from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
 from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
+from spigot_allennlp.structures import ProjectiveTree
+from spigot_allennlp.structures.projective_tree import _sum_in_log_space
 from tests import oracles
 
 either_root = pytest.mark.parametrize("single_root", [False, True])
@@ -28,7 +28,7 @@ def full_mask(scores: torch.Tensor) -> torch.Tensor:
 @given(cells=st.lists(st.sampled_from([-1e4, -1.0, 0.0, 1.0, 1e4]), min_size=25, max_size=25))
 def test_argmax_of_extreme_scores(single_root: bool, cells: list[float]) -> None:
     scores = torch.tensor(cells).view(1, 5, 5)
-    z = maximum_projective_tree(scores, full_mask(scores), single_root)
+    z = ProjectiveTree(single_root).argmax(scores, full_mask(scores))
     every = oracles.structures("projective_tree", 5, single_root)
     assert (z * scores).double().sum() == oracles.best_scores(every, scores)
 
@@ -39,13 +39,13 @@ def test_argmax_is_the_limit_of_the_log_partition(single_root: bool, length: int
     """`max <= log Z(s / T) * T <= max + T log(number of trees)`, of which there are fewer than 7 to the `length`."""
     scores = random_scores(5, length)
     mask = full_mask(scores)
-    z = maximum_projective_tree(scores, mask, single_root)
+    z = ProjectiveTree(single_root).argmax(scores, mask)
     for sentence in z[:, 1:].argmax(2).tolist():
         heads = (0, *sentence)
         assert oracles.is_tree(heads) and oracles.is_projective(heads)
         assert not single_root or heads[1:].count(0) == 1
     temperature = 1e-6
-    log_z = eisner._sum_in_log_space(scores / temperature, mask, single_root)[0] * temperature
+    log_z = _sum_in_log_space(scores / temperature, mask, single_root)[0] * temperature
     best = (z * scores).sum((1, 2))
     assert (best <= log_z + 1e-9).all() and (log_z <= best + temperature * 2 * length).all()
 
@@ -58,7 +58,7 @@ def test_long_sentences(single_root: bool) -> None:
     tokens = torch.arange(1, length)
     scores[0, tokens, tokens - 1] += 1
     scores[0, length - 1, 0] += 0.5
-    z = maximum_projective_tree(scores, full_mask(scores), single_root)
+    z = ProjectiveTree(single_root).argmax(scores, full_mask(scores))
     assert z[0, 1:].argmax(1).tolist() == list(range(length - 1))
 
 
@@ -67,8 +67,8 @@ def test_sums_out_of_the_range_of_a_float() -> None:
     n = 600
     scores = torch.zeros(1, n + 1, n + 1, dtype=torch.float64)
     expected = math.lgamma(3 * n + 1) - math.lgamma(n + 1) - math.lgamma(2 * n + 1) - math.log(2 * n + 1)
-    assert projective_log_partition(scores, full_mask(scores)).item() == pytest.approx(expected, rel=1e-12)
-    marginals = projective_marginals(scores, full_mask(scores))
+    assert ProjectiveTree().log_partition(scores, full_mask(scores)).item() == pytest.approx(expected, rel=1e-12)
+    marginals = ProjectiveTree().marginals(scores, full_mask(scores))
     torch.testing.assert_close(marginals.sum(2)[:, 1:], torch.ones(1, n, dtype=torch.float64))
 
 
@@ -80,11 +80,11 @@ def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
     mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
     direction = random_scores(5, 12, seed=1)
     compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, None)
-    by_torch = eisner._sum_in_log_space(scores, mask, single_root)
+    by_torch = _sum_in_log_space(scores, mask, single_root)
     for one, other in zip(compiled, by_torch, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-10)
     _, compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
-    _, by_torch = sum_by_autograd(eisner._sum_in_log_space, scores, mask, single_root, direction)
+    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
     torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-8)
 
 
@@ -93,9 +93,10 @@ def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
 def test_on_a_gpu(single_root: bool) -> None:
     scores = random_scores(3, 8)
     mask = torch.arange(8) < torch.tensor([[8], [5], [1]])
-    for function in maximum_projective_tree, projective_log_partition, projective_marginals:
-        expected = function(scores, mask, single_root)
-        result = function(scores.cuda(), mask.cuda(), single_root)
+    structure = ProjectiveTree(single_root)
+    for function in structure.argmax, structure.log_partition, structure.marginals:
+        expected = function(scores, mask)
+        result = function(scores.cuda(), mask.cuda())
         assert result.is_cuda
         torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)
 
@@ -108,9 +109,9 @@ def test_sums_over_few_legal_trees_of_extreme_scores(single_root: bool, scale: f
     forbidden = torch.rand(scores.shape, generator=generator) < 0.8
     forbidden.diagonal(offset=-1, dim1=1, dim2=2).fill_(False)  # each token may follow the one before it
     scores[forbidden] = -torch.inf
-    marginals = projective_marginals(scores, full_mask(scores), single_root)
+    marginals = ProjectiveTree(single_root).marginals(scores, full_mask(scores))
     torch.testing.assert_close(marginals.sum(2)[:, 1:], torch.ones(40, 12, dtype=torch.float64))
-    log_z = projective_log_partition(scores, full_mask(scores), single_root)
-    trees = maximum_projective_tree(scores, full_mask(scores), single_root)
+    log_z = ProjectiveTree(single_root).log_partition(scores, full_mask(scores))
+    trees = ProjectiveTree(single_root).argmax(scores, full_mask(scores))
     best = (trees * scores.masked_fill(forbidden, 0)).sum((1, 2))
     assert (log_z >= best - 1e-9 * best.abs()).all() and (log_z <= best.abs() * 1e-9 + best + 13 * math.log(13)).all()

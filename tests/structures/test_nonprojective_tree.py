@@ -3,14 +3,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spigot_allennlp.nn import arborescence
-from spigot_allennlp.nn.arborescence import (
-    arborescence_log_partition,
-    arborescence_marginals,
-    maximum_arborescence,
-)
 from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
 from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
+from spigot_allennlp.structures import NonprojectiveTree
+from spigot_allennlp.structures.nonprojective_tree import _sum_in_log_space
 from tests import oracles
 
 either_root = pytest.mark.parametrize("single_root", [False, True])
@@ -51,7 +47,7 @@ def best_by_peer(scores: torch.Tensor, single_root: bool) -> float:
 def test_argmax_is_as_good_as_a_peer_s(single_root: bool, length: int, levels: int) -> None:
     # Few levels make many ties, and many cycles of cycles.
     scores = (random_scores(10, length) * levels / 2).round()
-    z = maximum_arborescence(scores, full_mask(scores), single_root)
+    z = NonprojectiveTree(single_root).argmax(scores, full_mask(scores))
     for sentence, heads in enumerate(heads_of(z)):
         assert oracles.is_tree(heads)
         assert not single_root or heads[1:].count(0) == 1
@@ -63,7 +59,7 @@ def test_argmax_is_as_good_as_a_peer_s(single_root: bool, length: int, levels: i
 @given(cells=st.lists(st.sampled_from([-1e4, -1.0, 0.0, 1.0, 1e4]), min_size=25, max_size=25))
 def test_argmax_of_extreme_scores(single_root: bool, cells: list[float]) -> None:
     scores = torch.tensor(cells).view(1, 5, 5)
-    z = maximum_arborescence(scores, full_mask(scores), single_root)
+    z = NonprojectiveTree(single_root).argmax(scores, full_mask(scores))
     every = oracles.structures("nonprojective_tree", 5, single_root)
     assert (z * scores).double().sum() == oracles.best_scores(every, scores)
 
@@ -75,7 +71,7 @@ def test_long_sentences(single_root: bool) -> None:
     scores = random_scores(1, length) * 1e-3
     tokens = torch.arange(1, length)
     scores[0, tokens, tokens.roll(-1)] += 1
-    (heads,) = heads_of(maximum_arborescence(scores, full_mask(scores), single_root))
+    (heads,) = heads_of(NonprojectiveTree(single_root).argmax(scores, full_mask(scores)))
     assert oracles.is_tree(heads) and heads[1:].count(0) == 1
     top = heads.index(0, 1)
     assert all(heads[token] == token % (length - 1) + 1 for token in range(1, length) if token != top)
@@ -89,11 +85,11 @@ def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
     mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
     direction = random_scores(5, 12, seed=1)
     compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
-    by_torch = arborescence._sum_in_log_space(scores, mask, single_root)
+    by_torch = _sum_in_log_space(scores, mask, single_root)
     for one, other in zip(compiled, by_torch, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
     _, compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction)
-    _, by_torch = sum_by_autograd(arborescence._sum_in_log_space, scores, mask, single_root, direction)
+    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
     torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-10)
 
 
@@ -108,7 +104,7 @@ def test_likely_cycles_cost_no_digits(single_root: bool) -> None:
         mask = full_mask(scores)
         _, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
         torch.testing.assert_close(marginals, oracles.marginals(every, scores), rtol=1e-12, atol=1e-14)
-        log_z = arborescence_log_partition(scores, mask, single_root)
+        log_z = NonprojectiveTree(single_root).log_partition(scores, mask)
         torch.testing.assert_close(log_z, oracles.log_partition(every, scores), rtol=1e-14, atol=0)
 
 
@@ -122,9 +118,9 @@ def test_scores_out_of_range_are_summed_all_the_same(single_root: bool) -> None:
         sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
     every = oracles.structures("nonprojective_tree", 5, single_root)
     scores.requires_grad_()
-    marginals = arborescence_marginals(scores, mask, single_root)
+    marginals = NonprojectiveTree(single_root).marginals(scores, mask)
     torch.testing.assert_close(marginals.detach(), oracles.marginals(every, scores.detach()))
-    assert torch.autograd.gradcheck(lambda s: arborescence_marginals(s, mask, single_root), scores)
+    assert torch.autograd.gradcheck(lambda s: NonprojectiveTree(single_root).marginals(s, mask), scores)
 
 
 def test_a_sure_tree_of_many_tokens_stays_in_range() -> None:
@@ -138,14 +134,14 @@ def test_a_sure_tree_of_many_tokens_stays_in_range() -> None:
     mask = full_mask(scores)
     for single_root in (False, True):
         log_z, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
-        by_torch = arborescence._sum_in_log_space(scores, mask, single_root)
+        by_torch = _sum_in_log_space(scores, mask, single_root)
         torch.testing.assert_close((log_z, marginals), by_torch, rtol=1e-11, atol=1e-12)
         assert (marginals.amax(2)[:, 1:] > 1 - 1e-9).all()
 
 
 def test_third_derivatives_are_refused() -> None:
     scores = random_scores(1, 3).requires_grad_()
-    marginals = arborescence_marginals(scores, full_mask(scores))
+    marginals = NonprojectiveTree().marginals(scores, full_mask(scores))
     (gradient,) = torch.autograd.grad(marginals[0, 1, 0], scores, create_graph=True)
     with pytest.raises(NotImplementedError, match="third derivatives"):
         gradient.sum().backward()
@@ -156,8 +152,9 @@ def test_third_derivatives_are_refused() -> None:
 def test_on_a_gpu(single_root: bool) -> None:
     scores = random_scores(3, 8)
     mask = torch.arange(8) < torch.tensor([[8], [5], [1]])
-    for function in maximum_arborescence, arborescence_log_partition, arborescence_marginals:
-        expected = function(scores, mask, single_root)
-        result = function(scores.cuda(), mask.cuda(), single_root)
+    structure = NonprojectiveTree(single_root)
+    for function in structure.argmax, structure.log_partition, structure.marginals:
+        expected = function(scores, mask)
+        result = function(scores.cuda(), mask.cuda())
         assert result.is_cuda
         torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)
