@@ -64,3 +64,13 @@ def test_the_sdp_example_can_be_written_and_read(capsys):
 def test_ci_runs_the_command_of_the_readme():
     (command,) = re.findall(r"^(pip install uv .*pytest)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_overrides_are_those_of_the_project():
+    overrides = (ROOT / "docs" / "overrides.txt").read_text(encoding="utf-8").split()
+    table = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("override-dependencies = [")[2]
+    assert overrides == re.findall(r'^    "(.*)",$', table.partition("]")[0], flags=re.MULTILINE)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130

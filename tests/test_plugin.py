@@ -63,8 +63,8 @@ def test_names_of_our_own():
     assert {"single_head", "nonprojective_tree", "projective_tree", "semantic_graph"} <= set(Structure.list_available())
     assert {"spigot", "straight_through", "structured_attention", "pipeline"} <= set(StructuredArgmax.list_available())
     assert set(PairScorer.list_available()) == {"mlp", "biaffine"}
-    assert set(TreeLoss.list_available()) == {"hinge", "tree_crf", "head_selection"}
-    assert set(GraphLoss.list_available()) == {"hinge", "sigmoid_softmax"}
+    assert set(TreeLoss.list_available()) == {"hinge", "softmax_margin", "tree_crf", "head_selection"}
+    assert set(GraphLoss.list_available()) == {"hinge", "softmax_margin", "sigmoid_softmax"}
 
 
 def test_each_model_has_its_predictor():

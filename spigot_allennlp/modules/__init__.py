@@ -2,6 +2,7 @@ from spigot_allennlp.modules.graph_features import GraphFeatures as GraphFeature
 from spigot_allennlp.modules.graph_loss import GraphHinge as GraphHinge
 from spigot_allennlp.modules.graph_loss import GraphLoss as GraphLoss
 from spigot_allennlp.modules.graph_loss import GraphScores as GraphScores
+from spigot_allennlp.modules.graph_loss import GraphSoftmaxMargin as GraphSoftmaxMargin
 from spigot_allennlp.modules.graph_loss import SigmoidSoftmax as SigmoidSoftmax
 from spigot_allennlp.modules.lstm import Lstm as Lstm
 from spigot_allennlp.modules.pair_scorer import BiaffinePairScorer as BiaffinePairScorer
@@ -11,4 +12,5 @@ from spigot_allennlp.modules.tree_loss import HeadSelection as HeadSelection
 from spigot_allennlp.modules.tree_loss import TreeCrf as TreeCrf
 from spigot_allennlp.modules.tree_loss import TreeHinge as TreeHinge
 from spigot_allennlp.modules.tree_loss import TreeLoss as TreeLoss
+from spigot_allennlp.modules.tree_loss import TreeSoftmaxMargin as TreeSoftmaxMargin
 from spigot_allennlp.modules.word_dropout import WordDropout as WordDropout

@@ -117,6 +117,30 @@ class GraphHinge(GraphLoss):
         return loss + best.sum(dim=1)
 
 
+@GraphLoss.register("softmax_margin")
+class GraphSoftmaxMargin(GraphHinge):
+    """
+    `log sum_z exp(s.z + cost(z, gold)) - s.gold`, the hinge with a sum over all graphs in place of the worst one
+    ([Gimpel and Smith, 2010](https://aclanthology.org/N10-1112/)). The costs are those of [`GraphHinge`](#graphhinge).
+    """
+
+    needs = ("log_partition",)
+
+    def forward(
+        self, scores: GraphScores, gold: torch.Tensor, mask: torch.Tensor, structure: SemanticGraph
+    ) -> torch.Tensor:
+        part_scores = self.part_scores(scores)
+        arcs = labelled_arcs(gold, part_scores.size(-1))
+        sentence = arcs[0]
+        loss = torch.zeros_like(part_scores[:, 0, 0, 0]).index_add(0, sentence, self.false_negative - part_scores[arcs])
+        if scores.predicates is not None:
+            loss = loss - scores.predicates.where((gold >= 0).any(dim=2), 0.0).sum(dim=1)
+        cost = torch.full_like(part_scores, self.false_positive)
+        cost[:, :, 0] = 0
+        cost[arcs] = -self.false_negative
+        return loss + structure.log_partition(part_scores + cost, mask)
+
+
 @GraphLoss.register("sigmoid_softmax")
 class SigmoidSoftmax(GraphLoss):
     """

@@ -60,8 +60,25 @@ class TreeHinge(TreeLoss):
         # cost(z, gold) = cost . z + constant
         cost = self.wrong_arc * (1 - gold) - self.missed_arc * gold
         constant = self.missed_arc * gold.sum(dim=(1, 2))
-        worst = structure.argmax(scores.detach() + cost, mask)
-        return _inner_product(worst, scores + cost) - _inner_product(gold, scores) + constant
+        return self.most(scores + cost, mask, structure) - _inner_product(gold, scores) + constant
+
+    def most(self, scores: torch.Tensor, mask: torch.Tensor, structure: Structure) -> torch.Tensor:
+        """`max_z scores . z`, `(batch,)`."""
+        return _inner_product(structure.argmax(scores.detach(), mask), scores)
+
+
+@TreeLoss.register("softmax_margin")
+class TreeSoftmaxMargin(TreeHinge):
+    """
+    `log sum_z exp(s.z + cost(z, gold)) - s.gold`, the hinge with a sum over all trees in place of the worst one
+    ([Gimpel and Smith, 2010](https://aclanthology.org/N10-1112/)): every wrong arc is told so in every step, by how
+    probable it is. The costs are those of [`TreeHinge`](#treehinge).
+    """
+
+    needs = ("log_partition",)
+
+    def most(self, scores: torch.Tensor, mask: torch.Tensor, structure: Structure) -> torch.Tensor:
+        return structure.log_partition(scores, mask)
 
 
 @TreeLoss.register("tree_crf")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax, logsigmoid
 
-from spigot_allennlp.modules import GraphHinge, GraphScores, SigmoidSoftmax
+from spigot_allennlp.modules import GraphHinge, GraphScores, GraphSoftmaxMargin, SigmoidSoftmax
 from spigot_allennlp.structures import SemanticGraph
 
 LENGTH, LABELS = 3, 2
@@ -27,7 +27,7 @@ def all_graphs(deterministic):
 @pytest.mark.parametrize("deterministic", [[], [0]])
 @pytest.mark.parametrize("with_predicates", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_hinge_is_the_maximum_over_all_graphs(seed, with_predicates, deterministic):
+def test_hinge_is_the_maximum_over_all_graphs_and_softmax_margin_the_sum(seed, with_predicates, deterministic):
     torch.manual_seed(seed)
     arc_scores = torch.randn(1, LENGTH, LENGTH, dtype=torch.double)
     label_scores = torch.randn(1, LENGTH, LENGTH, LABELS, dtype=torch.double)
@@ -45,13 +45,20 @@ def test_hinge_is_the_maximum_over_all_graphs(seed, with_predicates, determinist
     def cost(arcs):
         return 0.4 * len(arcs.items() - gold_arcs.items()) + 0.6 * len(gold_arcs.items() - arcs.items())
 
-    best = max(value(arcs, predicates) + cost(arcs) for arcs, predicates in all_graphs(deterministic))
-    expected = best - value(gold_arcs, [True, True, False])
+    values = [value(arcs, predicates) + cost(arcs) for arcs, predicates in all_graphs(deterministic)]
+    expected = max(values) - value(gold_arcs, [True, True, False])
     scores = GraphScores(arc_scores, label_scores, predicate_scores)
     structure = SemanticGraph(with_predicates, deterministic_labels=deterministic)
     loss = GraphHinge()(scores, gold, torch.ones(1, LENGTH, dtype=torch.bool), structure)
     assert loss.tolist() == pytest.approx([expected])
     assert expected > 0
+
+    if not deterministic:  # a rule that sums over graphs leave out
+        if not with_predicates:  # each graph counts once
+            values = [value(arcs, on) + cost(arcs) for arcs, on in all_graphs([]) if all(on)]
+        expected = float(torch.tensor(values, dtype=torch.double).logsumexp(0)) - value(gold_arcs, [True, True, False])
+        loss = GraphSoftmaxMargin()(scores, gold, torch.ones(1, LENGTH, dtype=torch.bool), structure)
+        assert loss.tolist() == pytest.approx([expected])
 
 
 def test_sigmoid_softmax_is_the_sum_of_its_decisions():
@@ -84,7 +91,7 @@ def test_sigmoid_softmax_predicts_arcs_with_positive_arc_scores():
             assert predicted[0, p, a].argmax() == label_scores[0, p, a].argmax()
 
 
-@pytest.mark.parametrize("loss", [GraphHinge(), SigmoidSoftmax()])
+@pytest.mark.parametrize("loss", [GraphHinge(), GraphSoftmaxMargin(), SigmoidSoftmax()])
 def test_padding_and_impossible_arcs_have_neither_loss_nor_gradient(loss):
     torch.manual_seed(1)
     mask = torch.tensor([[True] * 3, [True, True, False]])
@@ -105,7 +112,7 @@ def test_padding_and_impossible_arcs_have_neither_loss_nor_gradient(loss):
     assert not inputs[2].grad[1, 2]
 
 
-@pytest.mark.parametrize("loss", [GraphHinge(), SigmoidSoftmax()])
+@pytest.mark.parametrize("loss", [GraphHinge(), GraphSoftmaxMargin(), SigmoidSoftmax()])
 def test_a_graph_without_arcs_has_a_finite_loss(loss):
     gold = torch.full((1, 3, 3), -1)
     mask = torch.ones(1, 3, dtype=torch.bool)
@@ -113,7 +120,7 @@ def test_a_graph_without_arcs_has_a_finite_loss(loss):
     assert 0 < float(value) < 10
 
 
-@pytest.mark.parametrize("loss", [GraphHinge(), SigmoidSoftmax()])
+@pytest.mark.parametrize("loss", [GraphHinge(), GraphSoftmaxMargin(), SigmoidSoftmax()])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_dtypes(loss, dtype):
     torch.manual_seed(0)
@@ -129,7 +136,7 @@ def test_dtypes(loss, dtype):
     assert arcs.grad.dtype == dtype and arcs.grad.any()
 
 
-@pytest.mark.parametrize("loss", [GraphHinge(), SigmoidSoftmax()])
+@pytest.mark.parametrize("loss", [GraphHinge(), GraphSoftmaxMargin(), SigmoidSoftmax()])
 def test_nan_where_no_arc_may_be_spoils_nothing(loss):
     torch.manual_seed(0)
     mask, structure = torch.tensor([[True, True, True, False]]), SemanticGraph(predicates=True)

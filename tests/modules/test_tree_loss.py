@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from spigot_allennlp.modules import HeadSelection, TreeCrf, TreeHinge, TreeLoss
+from spigot_allennlp.modules import HeadSelection, TreeCrf, TreeHinge, TreeLoss, TreeSoftmaxMargin
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree
 
 LENGTH = 4
@@ -32,7 +32,7 @@ def all_trees(single_root):
 @pytest.mark.parametrize("single_root", [False, True])
 @pytest.mark.parametrize("costs", [(0.5, 0.5), (0.2, 0.9)])
 @pytest.mark.parametrize("seed", range(3))
-def test_hinge_is_the_maximum_over_all_trees(seed, costs, single_root):
+def test_hinge_is_the_maximum_over_all_trees_and_softmax_margin_the_sum(seed, costs, single_root):
     torch.manual_seed(seed)
     scores = torch.randn(1, LENGTH, LENGTH, dtype=torch.double)
     wrong, missed = costs
@@ -42,10 +42,13 @@ def test_hinge_is_the_maximum_over_all_trees(seed, costs, single_root):
         errors = sum(head != gold_head for head, gold_head in zip(heads, GOLD_HEADS, strict=True))
         return float((as_tensor(heads) * scores).sum()) + (wrong + missed) * errors
 
+    structure = NonprojectiveTree(single_root=single_root)
     expected = max(map(value, all_trees(single_root))) - float((gold * scores).sum())
-    loss = TreeHinge(*costs)(scores, gold, MASK, NonprojectiveTree(single_root=single_root))
-    assert loss.tolist() == pytest.approx([expected])
+    assert TreeHinge(*costs)(scores, gold, MASK, structure).tolist() == pytest.approx([expected])
     assert expected > 0
+    values = torch.tensor([value(heads) for heads in all_trees(single_root)], dtype=torch.double)
+    expected = float(values.logsumexp(0) - (gold * scores).sum())
+    assert TreeSoftmaxMargin(*costs)(scores, gold, MASK, structure).tolist() == pytest.approx([expected])
 
 
 def test_hinge_is_zero_with_a_margin():
