@@ -8,3 +8,6 @@ FIXTURES_ROOT = _ROOT / "fixtures"
 
 SHARED_DATA = _SHARED if _SHARED.is_dir() else None
 """Large data beside the repository, or `None` where there is none; tests that need it are skipped then."""
+
+PATIENCE = 120
+"""For how many seconds a test waits for what has to come: a busy machine is slow."""

@@ -14,7 +14,7 @@ from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.commands.serve import Serve, serve
 from spigot_allennlp.server.limits import Limits
-from tests import FIXTURES_ROOT
+from tests import FIXTURES_ROOT, PATIENCE
 
 SENTENCE = {"tokens": ["Anna", "sings"], "tags": ["NNP", "VBZ"], "lemmas": ["Anna", "sing"]}
 
@@ -84,6 +84,7 @@ def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "allennlp", "spigot-serve", "--archive-path", archive_file, "--port", str(port)]
+    command += ["--timeout", str(PATIENCE)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FIXTURES_ROOT.parent)
     try:
         while process.poll() is None:
@@ -99,7 +100,7 @@ def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
                 break
             except ConnectionRefusedError:
                 time.sleep(0.2)
-        out, errors = process.communicate(timeout=30)
+        out, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0, errors.decode()
@@ -113,7 +114,7 @@ def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
 
 def wait_until_in_progress(port):
     """Until the server has begun with the request whose body is not complete."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         if "spigot_requests_in_progress 2.0" in metrics:  # that one, and this

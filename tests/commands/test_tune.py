@@ -16,7 +16,7 @@ from allennlp.common.checks import ConfigurationError
 from spigot_allennlp.commands.tune import tune
 from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.models import SyntacticThenSemantic
-from tests import FIXTURES_ROOT
+from tests import FIXTURES_ROOT, PATIENCE
 
 TOY = FIXTURES_ROOT / "syntactic_then_semantic.jsonnet"
 SPACE = {
@@ -91,7 +91,7 @@ def test_processes_share_a_sweep_and_what_a_signal_ends_is_tried_again(tmp_path,
             time.sleep(0.02)
         for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
             process.send_signal(sent)
-        errors = [process.communicate(timeout=60)[1] for process in processes]
+        errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from spigot_allennlp.data.dataset_readers import SdpReader
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.predictors.sentence import SentencePredictor
+from tests import PATIENCE
 
 
 class EchoPredictor(SentencePredictor):
@@ -26,7 +27,7 @@ class EchoPredictor(SentencePredictor):
         sentences = [instance["metadata"].metadata for instance in instances]
         self.batches.append([" ".join(sentence["tokens"]) for sentence in sentences])
         self.begun.release()
-        assert self.may_go_on.wait(10)
+        assert self.may_go_on.wait(PATIENCE)
         if any("fail" in sentence["tokens"] for sentence in sentences):
             raise ValueError("a secret of the model")
         return [_parse(sentence) for sentence in sentences]

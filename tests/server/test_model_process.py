@@ -12,7 +12,7 @@ from allennlp.common.checks import ConfigurationError
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.server import model_process
 from spigot_allennlp.server.model_process import ModelProcess, ModelProcessError
-from tests import FIXTURES_ROOT
+from tests import FIXTURES_ROOT, PATIENCE
 from tests.server.echo import EchoPredictor
 
 
@@ -62,7 +62,7 @@ def answers(model):
 
 @pytest.fixture(scope="module")
 def model(quick_model_processes):
-    model = ModelProcess(Predictor, timeout=30)
+    model = ModelProcess(Predictor, timeout=PATIENCE)
     model.wait_until_loaded()
     yield model
     model.close()
@@ -135,7 +135,13 @@ def test_a_process_that_does_not_answer_is_replaced(start):
     model = start(Predictor, timeout=2)
     with pytest.raises(ModelProcessError, match="did not answer for 2 seconds"):
         model.predict_sentences([sentence("sleep")])
-    assert answers(model)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            assert answers(model)
+            break
+        except ModelProcessError:  # the next one is still loading, on a busy machine
+            assert time.monotonic() < deadline
 
 
 def test_what_loading_raises_is_raised(start):
@@ -201,7 +207,7 @@ def test_closing_ends_what_it_is_doing(start):
     caller.start()
     time.sleep(0.2)
     model.close()
-    caller.join(10)
+    caller.join(PATIENCE)
     assert raised and not model._process.is_alive()
     with pytest.raises(ModelProcessError):
         answers(model)
@@ -217,5 +223,5 @@ def test_a_program_that_does_not_close_it_ends(tmp_path):
         "    print(answers(ModelProcess(Predictor)))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(FIXTURES_ROOT.parent)}
-    out = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=120)
+    out = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert (out.returncode, out.stdout) == (0, "True\n"), out.stderr

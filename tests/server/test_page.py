@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests import PATIENCE
 from tests.server.echo import EchoPredictor
 from tests.server.serving import serving
 
@@ -39,6 +40,7 @@ def open_page(browser, url):
 
     def open_page(path="/", **options):
         contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(1000 * PATIENCE)
         page = contexts[-1].new_page()
         page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(url) else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
