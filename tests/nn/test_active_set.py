@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spigot_allennlp.nn.active_set import ActiveSet, project_onto_hull
 from spigot_allennlp.nn.arborescence import maximum_arborescence
 from spigot_allennlp.nn.kernels.min_norm_point import _append
-from tests.oracles_sequences import duality_gap, k_subsets, label_sequences, nearest_in_hull
+from tests.oracles import duality_gap, k_subsets, label_sequences, nearest_in_hull
 
 
 class Listed:

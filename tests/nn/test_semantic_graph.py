@@ -11,7 +11,7 @@ from spigot_allennlp.nn.semantic_graph import (
     project_onto_graphs,
     project_onto_label_simplices,
 )
-from tests.oracles_sequences import (
+from tests.oracles import (
     best_assignment,
     duality_gap,
     expectation,
