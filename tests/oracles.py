@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment, nnls
+from scipy.optimize import linear_sum_assignment, lsq_linear, nnls
 
 
 def is_tree(heads: tuple[int, ...]) -> bool:
@@ -162,10 +162,15 @@ def nearest_in_hull(vertices: torch.Tensor, point: torch.Tensor) -> torch.Tensor
     The nearest point of the convex hull to one `point`, by the least-distance problem of Lawson & Hanson (1974),
     chapter 23: the non-negative least-squares solution of `[vertices - point; 1] w = [0; 1]`, scaled to sum to 1.
     """
-    columns = vertices.flatten(1).numpy()
-    system = np.vstack([(columns - point.double().flatten().numpy()).T, np.ones(len(columns))])
-    weights, _ = nnls(system, np.append(np.zeros(columns.shape[1]), 1.0), maxiter=100 * len(columns))
-    return torch.from_numpy(weights / weights.sum() @ columns).view(point.shape)
+    columns, target = vertices.flatten(1).numpy(), point.double().flatten().numpy()
+    system, right = np.vstack([(columns - target).T, np.ones(len(columns))]), np.append(np.zeros(len(target)), 1.0)
+    weights, _ = nnls(system, right, maxiter=100 * len(columns))
+    nearest = weights / weights.sum() @ columns
+    if ((columns - nearest) @ (target - nearest)).max() > 1e-9 * max(1, np.abs(target).max()):
+        # SciPy's `nnls` may be wrong where many columns do equally well; this is slower.
+        weights = lsq_linear(system, right, (0, np.inf), method="bvls", tol=1e-16).x
+        nearest = weights / weights.sum() @ columns
+    return torch.from_numpy(nearest).view(point.shape)
 
 
 def duality_gap(best: float, point: torch.Tensor, projection: torch.Tensor) -> float:
