@@ -121,7 +121,8 @@ class _HullProjection(torch.autograd.Function):
     ) -> torch.Tensor:
         from spigot_allennlp.nn.active_set import project_onto_hull
 
-        active_set = project_onto_hull(point, argmax, mask)
+        # The argmax sees all of its input first, and says what is wrong with it.
+        active_set = project_onto_hull(point, argmax, mask, initial=argmax(point, mask))
         # The output itself would tie a knot of references that only the garbage collector unties.
         ctx.active_set = active_set._replace(projection=active_set.projection.detach())
         return active_set.projection
