@@ -70,7 +70,7 @@ class _ArborescenceProjection(torch.autograd.Function):
             ctx.active_set = project_onto_hull(values[ctx.rest], ctx.argmax, mask[ctx.rest])
             projection[ctx.rest] = ctx.active_set.projection
         ctx.held_by = held_by, first
-        ctx.save_for_backward(projection, values, mask)
+        ctx.save_for_backward(projection, mask)
         return projection.to(point.device, point.dtype)
 
     @staticmethod
@@ -78,7 +78,7 @@ class _ArborescenceProjection(torch.autograd.Function):
     def backward(ctx: Any, d_projection: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         from spigot_allennlp.nn.kernels import cuts
 
-        projection, values, mask = ctx.saved_tensors
+        projection, mask = ctx.saved_tensors
         gradient = d_projection.double().cpu().contiguous()
         d_point = torch.zeros_like(gradient)
         cuts.apply_jacobian(projection.numpy(), *ctx.held_by, gradient.numpy(), d_point.numpy())

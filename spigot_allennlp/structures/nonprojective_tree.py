@@ -1,6 +1,7 @@
 import torch
 
 from spigot_allennlp.nn.arborescence import arborescence_log_partition, arborescence_marginals, maximum_arborescence
+from spigot_allennlp.nn.cuts import project_onto_arborescences
 from spigot_allennlp.structures.single_head import SingleHead
 from spigot_allennlp.structures.structure import Structure
 
@@ -34,6 +35,9 @@ class NonprojectiveTree(Structure):
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         return arborescence_marginals(scores, mask, self.single_root)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        return project_onto_arborescences(point, mask, self.single_root)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         return self._relaxation.project_local(point, mask)

@@ -1,6 +1,7 @@
 import torch
 
 from spigot_allennlp.nn.eisner import maximum_projective_tree, projective_log_partition, projective_marginals
+from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
 from spigot_allennlp.structures.single_head import SingleHead
 from spigot_allennlp.structures.structure import Structure
 
@@ -34,6 +35,9 @@ class ProjectiveTree(Structure):
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         return projective_marginals(scores, mask, self.single_root)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        return project_onto_projective_trees(point, mask, self.single_root)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         return self._relaxation.project_local(point, mask)

@@ -1,6 +1,3 @@
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from allennlp.common import Registrable
 
@@ -40,7 +37,9 @@ class Structure(Registrable):
 
     def project(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         """The nearest point of `conv(Z)`, to 1e-6 in each coordinate, of the shape of `point`, differentiable."""
-        return _HullProjection.apply(point, mask, self.argmax, context)
+        from spigot_allennlp.nn.active_set import hull_projection, project_onto_hull
+
+        return hull_projection(lambda target: project_onto_hull(target, self.argmax, mask), point)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         """
@@ -56,25 +55,3 @@ class Structure(Registrable):
         structure says otherwise.
         """
         return torch.ones_like(scores, dtype=torch.bool)
-
-
-class _HullProjection(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        point: torch.Tensor,
-        mask: torch.Tensor,
-        argmax: Callable[..., torch.Tensor],
-        context: dict[str, torch.Tensor],
-    ) -> torch.Tensor:
-        from spigot_allennlp.nn.active_set import project_onto_hull
-
-        active_set = project_onto_hull(point, argmax, mask, **context)
-        # The output itself would tie a knot of references that only the garbage collector unties.
-        ctx.active_set = active_set._replace(projection=active_set.projection.detach())
-        return active_set.projection
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, d_projection: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        return ctx.active_set.vjp(d_projection), None, None, None

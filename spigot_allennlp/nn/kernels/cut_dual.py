@@ -175,8 +175,8 @@ def factorise(matrix: np.ndarray, basis: np.ndarray, known: int, flat: float, fa
         for j in range(i):
             value = matrix[basis[i], basis[j]]
             other = factor[j]
-            for l in range(j):
-                value -= row[l] * other[l]
+            for t in range(j):
+                value -= row[t] * other[t]
             row[j] = value * other[j]
             pivot -= row[j] ** 2
         if pivot < FLAT * max(matrix[basis[i], basis[i]], 1.0):
