@@ -135,13 +135,15 @@ def project_onto_hull(
             raise stalled(sentence)
         return sentences[status != min_norm_point.DONE]
 
+    directions = np.empty_like(residual)
     unfinished = np.arange(len(point))
     if initial is not None:
         improve(unfinished, initial)
     for _ in range(max_iterations):
         if len(unfinished) == 0:
             break
-        direction = torch.from_numpy(residual[unfinished]).view(-1, *point.shape[1:]).to(point.device)
+        direction = np.take(residual, unfinished, axis=0, out=directions[: len(unfinished)], mode="clip")
+        direction = torch.from_numpy(direction).view(-1, *point.shape[1:]).to(point.device)
         unfinished = improve(unfinished, argmax(direction, mask[unfinished]))
     for sentence in unfinished:
         raise not_done(sentence, max_iterations)
@@ -179,41 +181,39 @@ class _Batch:
 
     def __init__(self, batch_size: int) -> None:
         self.sizes = np.zeros(batch_size, np.int64)
-        self.parts = np.empty((batch_size, 0, 0), np.int32)
+        self.parts = np.empty((batch_size, 0, 0), np.uint32)
         self.num_parts = np.empty((batch_size, 0), np.int64)
         self.weights = np.empty((batch_size, 0))
-        self.factor = np.empty((batch_size, 0, 0))
+        self.factor = np.empty((batch_size, 0))
         self.price = np.empty((batch_size, 0))
 
     def with_room_for(self, vertices: np.ndarray) -> Any:
         """The atoms, with room for one more in each sentence."""
-        most_parts = np.count_nonzero(vertices, axis=1).max(initial=0)
-        return self.with_room(self.sizes.max(initial=0) + 1, most_parts)
+        from spigot_allennlp.nn.kernels.atoms import most_parts
+
+        return self.with_room(self.sizes.max(initial=0) + 1, most_parts(vertices))
 
     def with_room(self, num_atoms: int, num_parts: int) -> Any:
         from spigot_allennlp.nn.kernels.atoms import Atoms
 
         _, atoms, parts = self.parts.shape
-        more_atoms = max(8, atoms, num_atoms - atoms) if num_atoms > atoms else 0
-        more_parts = max(0, num_parts - parts)
-        if more_atoms or more_parts:
-            self.parts = np.pad(self.parts, ((0, 0), (0, more_atoms), (0, more_parts)))
-            self.num_parts = np.pad(self.num_parts, ((0, 0), (0, more_atoms)))
-            self.weights = np.pad(self.weights, ((0, 0), (0, more_atoms)))
-            self.factor = np.pad(self.factor, ((0, 0), (0, more_atoms), (0, more_atoms)))
-            self.price = np.pad(self.price, ((0, 0), (0, more_atoms)))
+        if num_atoms > atoms or num_parts > parts:
+            atoms = max(num_atoms, atoms + max(8, atoms)) if num_atoms > atoms else atoms
+            self.parts = _grown(self.parts, atoms, max(parts, num_parts))
+            self.num_parts = _grown(self.num_parts, atoms)
+            self.weights = _grown(self.weights, atoms)
+            self.factor = _grown(self.factor, atoms * (atoms + 1) // 2)
+            self.price = _grown(self.price, atoms)
         return Atoms(self.parts, self.num_parts, self.weights, self.factor, self.price)
 
     def mixtures(self, num_cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The weighted sums of the atoms, and parts and weights as an [`ActiveSet`](#ActiveSet) wants them."""
-        most_atoms = self.sizes.max(initial=0)
-        used = np.arange(most_atoms) < self.sizes[:, None]
-        weights = self.weights[:, :most_atoms] * used
-        places = np.arange(self.parts.shape[2]) < self.num_parts[:, :most_atoms, None]
-        parts = np.where(places & used[:, :, None], self.parts[:, :most_atoms], -1)
-        projection = np.zeros((len(weights), num_cells))
-        sentence, atom, place = (parts >= 0).nonzero()
-        np.add.at(projection, (sentence, parts[sentence, atom, place]), weights[sentence, atom])
+        from spigot_allennlp.nn.kernels.atoms import mixtures
+
+        projection = np.zeros((len(self.sizes), num_cells))
+        parts = np.full((len(self.sizes), self.sizes.max(initial=0), self.parts.shape[2]), -1, np.int32)
+        weights = np.zeros(parts.shape[:2])
+        mixtures(self.with_room(0, 0), self.sizes, projection, parts, weights)
         return projection, parts, weights
 
 
@@ -251,6 +251,13 @@ def _project_onto_face(
     products = np.zeros_like(gradients)
     face.end(gradients, rest, atoms, batch.sizes, products)
     return products
+
+
+def _grown(values: np.ndarray, *shape: int) -> np.ndarray:
+    """A copy with more room in the axes after the first. What is there is not written, and costs nothing yet."""
+    grown = np.empty((len(values), *shape), values.dtype)
+    grown[tuple(slice(size) for size in values.shape)] = values
+    return grown
 
 
 def _as_cells(values: torch.Tensor) -> np.ndarray:

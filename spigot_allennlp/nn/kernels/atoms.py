@@ -14,12 +14,13 @@ _FAST_SUMS = {"reassoc", "contract"}
 class Atoms(NamedTuple):
     """The atoms of one sentence, affinely independent; or of a batch, with one more axis before the others."""
 
-    # (atoms, parts) int32: the cells in which an atom is 1, in its first num_parts cells; num_parts is (atoms,) int64
+    # (atoms, parts) uint32: the cells in which an atom is 1, in its first num_parts cells; num_parts is (atoms,) int64.
+    # Unsigned indices need no wrapping.
     parts: np.ndarray
     num_parts: np.ndarray
     # (atoms,) float64
     weights: np.ndarray
-    # (atoms, atoms) float64: the Cholesky factor L of the matrix of `1 + atom . atom`
+    # (atoms * (atoms + 1) / 2,) float64: the Cholesky factor L of the matrix of `1 + atom . atom`, row by row
     factor: np.ndarray
     # (atoms,) float64: the solution of `L price = 1`
     price: np.ndarray
@@ -28,6 +29,38 @@ class Atoms(NamedTuple):
 @njit(nogil=True, cache=True)
 def of_sentence(atoms: Atoms, b: int) -> Atoms:
     return Atoms(atoms.parts[b], atoms.num_parts[b], atoms.weights[b], atoms.factor[b], atoms.price[b])
+
+
+@njit(nogil=True, cache=True)
+def row_of(factor: np.ndarray, i: int) -> np.ndarray:
+    start = i * (i + 1) // 2
+    return factor[start : start + i + 1]
+
+
+@njit(nogil=True, cache=True)
+def most_parts(vertices: np.ndarray) -> int:
+    """How many cells of a vertex, `(n, cells)`, are not 0, at most."""
+    most = 0
+    for vertex in vertices:
+        count = 0
+        for cell in range(len(vertex)):
+            count += vertex[cell] != 0.0
+        most = max(most, count)
+    return most
+
+
+@njit(nogil=True, cache=True)
+def mixtures(atoms: Atoms, sizes: np.ndarray, projection: np.ndarray, parts: np.ndarray, weights: np.ndarray) -> None:
+    """
+    Writes the weighted sums of the atoms of a batch into `projection`, `(batch, cells)` of zeros, and what there is of
+    the atoms into `parts`, `(batch, atoms, parts)` of -1, and `weights`, `(batch, atoms)` of zeros.
+    """
+    for b in range(len(sizes)):
+        mine = of_sentence(atoms, b)
+        subtract(projection[b], mine, sizes[b], mine.weights, -1.0)
+        weights[b, : sizes[b]] = mine.weights[: sizes[b]]
+        for atom in range(sizes[b]):
+            parts[b, atom, : mine.num_parts[atom]] = mine.parts[atom, : mine.num_parts[atom]]
 
 
 @njit(nogil=True, cache=True)
@@ -50,7 +83,7 @@ def append(vertex: np.ndarray, atoms: Atoms, size: int) -> bool:
     Makes the vertex, which has been [loaded](#load), one more atom of weight 0; returns False if it lies in the affine
     hull of the others.
     """
-    new = atoms.factor[size]
+    new = row_of(atoms.factor, size)
     for atom in range(size + 1):
         product = 1.0
         cells = atoms.parts[atom]
@@ -60,7 +93,7 @@ def append(vertex: np.ndarray, atoms: Atoms, size: int) -> bool:
     distance = new[size]
     price = 1.0
     for i in range(size):
-        row = atoms.factor[i]
+        row = row_of(atoms.factor, i)
         value = new[i]
         for j in range(i):
             value -= row[j] * new[j]
@@ -79,24 +112,24 @@ def append(vertex: np.ndarray, atoms: Atoms, size: int) -> bool:
 def drop(atoms: Atoms, size: int, gone: int) -> None:
     """Removes one of the atoms; the factor of those that stay is made triangular again by Givens rotations."""
     parts, num_parts, weights, factor, price = atoms
+    cosine, sine = np.empty(size), np.empty(size)
     for atom in range(gone, size - 1):
         parts[atom] = parts[atom + 1]
         num_parts[atom] = num_parts[atom + 1]
         weights[atom] = weights[atom + 1]
-        factor[atom, : atom + 2] = factor[atom + 1, : atom + 2]
-    for i in range(gone, size - 1):
-        radius = np.hypot(factor[i, i], factor[i, i + 1])
-        cosine = factor[i, i] / radius
-        sine = factor[i, i + 1] / radius
-        for j in range(i, size - 1):
-            left = factor[j, i]
-            right = factor[j, i + 1]
-            factor[j, i] = cosine * left + sine * right
-            factor[j, i + 1] = cosine * right - sine * left
-        left = price[i]
-        right = price[i + 1]
-        price[i] = cosine * left + sine * right
-        price[i + 1] = cosine * right - sine * left
+        # A row moves up, and is then one longer than it may be.
+        old, new = row_of(factor, atom + 1), row_of(factor, atom)
+        new[:gone] = old[:gone]
+        last = old[gone]
+        for i in range(gone, atom):
+            new[i] = cosine[i] * last + sine[i] * old[i + 1]
+            last = cosine[i] * old[i + 1] - sine[i] * last
+        new[atom] = np.hypot(last, old[atom + 1])
+        cosine[atom] = last / new[atom]
+        sine[atom] = old[atom + 1] / new[atom]
+        left, right = price[atom], price[atom + 1]
+        price[atom] = cosine[atom] * left + sine[atom] * right
+        price[atom + 1] = cosine[atom] * right - sine[atom] * left
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST_SUMS)
@@ -164,7 +197,7 @@ def step_by_worths(worth: np.ndarray, atoms: Atoms, size: int, step: np.ndarray)
     along = 0.0
     square = 0.0
     for i in range(size):
-        row = atoms.factor[i]
+        row = row_of(atoms.factor, i)
         value = worth[i]
         for j in range(i):
             value -= row[j] * step[j]
@@ -185,7 +218,7 @@ def step_by_gain(gain: float, atoms: Atoms, size: int, step: np.ndarray) -> None
     square = 0.0
     for i in range(size):
         square += atoms.price[i] ** 2
-    top = gain / atoms.factor[size - 1, size - 1]
+    top = gain / row_of(atoms.factor, size - 1)[size - 1]
     for i in range(size):
         step[i] = -top * atoms.price[size - 1] / square * atoms.price[i]
     step[size - 1] += top
@@ -195,7 +228,7 @@ def step_by_gain(gain: float, atoms: Atoms, size: int, step: np.ndarray) -> None
 @njit(nogil=True, cache=True, fastmath=_FAST_SUMS)
 def _solve_transposed(factor: np.ndarray, size: int, step: np.ndarray) -> None:
     for i in range(size - 1, -1, -1):
-        row = factor[i]
+        row = row_of(factor, i)
         value = step[i] / row[i]
         for j in range(i):
             step[j] -= row[j] * value

@@ -67,10 +67,10 @@ def project_onto_projective_trees(
 @njit(nogil=True, cache=True)
 def _room(num_atoms: int, num_parts: int) -> Atoms:
     return Atoms(
-        np.empty((num_atoms, num_parts), np.int32),
+        np.empty((num_atoms, num_parts), np.uint32),
         np.empty(num_atoms, np.int64),
         np.empty(num_atoms),
-        np.empty((num_atoms, num_atoms)),
+        np.empty(num_atoms * (num_atoms + 1) // 2),
         np.empty(num_atoms),
     )
 
@@ -83,6 +83,6 @@ def _more_room(atoms: Atoms) -> Atoms:
     new.parts[:old] = atoms.parts
     new.num_parts[:old] = atoms.num_parts
     new.weights[:old] = atoms.weights
-    new.factor[:old, :old] = atoms.factor
+    new.factor[: len(atoms.factor)] = atoms.factor
     new.price[:old] = atoms.price
     return new
