@@ -76,7 +76,7 @@ class ActiveSet:
         sentences = finite.nonzero()[0]
 
         def argmax(among: np.ndarray, directions: np.ndarray) -> np.ndarray:
-            direction = torch.from_numpy(directions).view(-1, *gradient.shape[1:]).to(gradient.device)
+            direction = torch.from_numpy(directions).view(len(directions), *gradient.shape[1:]).to(gradient.device)
             return _as_cells(self._argmax(direction, self._mask[sentences[among]]))
 
         products = np.full_like(cells, np.nan)
@@ -143,7 +143,7 @@ def project_onto_hull(
         if len(unfinished) == 0:
             break
         direction = np.take(residual, unfinished, axis=0, out=directions[: len(unfinished)], mode="clip")
-        direction = torch.from_numpy(direction).view(-1, *point.shape[1:]).to(point.device)
+        direction = torch.from_numpy(direction).view(len(direction), *point.shape[1:]).to(point.device)
         unfinished = improve(unfinished, argmax(direction, mask[unfinished]))
     for sentence in unfinished:
         raise not_done(sentence, max_iterations)

@@ -10,6 +10,9 @@ from numba import njit
 
 # How far a cut may be from its bound, while numbers are about 1.
 TOLERANCE = 1e-11
+# The dual has no maximum where there is no such point. Multipliers that rounding would let stand for more than this
+# are taken for the sign of it.
+HOPELESS = 1e-6
 # A pivot of a Cholesky factor below this, relative to the diagonal, is 0 but for rounding.
 FLAT = 1e-9
 MAX_STEPS = 300
@@ -231,6 +234,8 @@ def maximise(rows: Rows, cuts: Cuts, count: int, hessian: np.ndarray, factor: np
         for k in range(count):
             held = cuts.exact[k] or cuts.multiplier[k] > 0.0
             error = max(error, abs(cuts.excess[k]) if held else cuts.excess[k])
+        if bound > HOPELESS:
+            return False
         if error <= bound:
             return True
         relevant = room[: _relevant_cuts(cuts, count, room)]
