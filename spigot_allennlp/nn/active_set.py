@@ -242,8 +242,8 @@ def _project_onto_face(
     shares = np.full(len(gradients), FIRST_SHARE)
     unfinished = largest.nonzero()[0]
     while len(unfinished):
-        share = (shares * scales / largest)[unfinished, None]
-        vertices = argmax(unfinished, residual[unfinished] + share * rest[unfinished])
+        share = shares[unfinished] * scales[unfinished] / largest[unfinished]
+        vertices = argmax(unfinished, residual[unfinished] + share[:, None] * rest[unfinished])
         atoms = batch.with_room_for(vertices)
         status = face.extend(unfinished, vertices, residual, scales, rest, largest, atoms, batch.sizes)
         shares[unfinished[status == face.OFF_THE_FACE]] /= 10

@@ -1,5 +1,6 @@
 """Dependency trees whose arcs may cross: the nearest point of their convex hull."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,11 +67,11 @@ class _ArborescenceProjection(torch.autograd.Function):
         if len(ctx.rest):
             # What no tree is left for is told from what is hard, and named, by the argmax.
             maximum_arborescence(values, mask, single_root)
-            ctx.argmax = lambda direction, mask: maximum_arborescence(direction, mask, single_root)
-            ctx.active_set = project_onto_hull(values[ctx.rest], ctx.argmax, mask[ctx.rest])
+            argmax = partial(maximum_arborescence, single_root=single_root)
+            ctx.active_set = project_onto_hull(values[ctx.rest], argmax, mask[ctx.rest])
             projection[ctx.rest] = ctx.active_set.projection
         ctx.held_by = held_by, first
-        ctx.save_for_backward(projection, mask)
+        ctx.save_for_backward(projection)
         return projection.to(point.device, point.dtype)
 
     @staticmethod
@@ -78,10 +79,10 @@ class _ArborescenceProjection(torch.autograd.Function):
     def backward(ctx: Any, d_projection: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         from spigot_allennlp.nn.kernels import cuts
 
-        projection, mask = ctx.saved_tensors
+        (projection,) = ctx.saved_tensors
         gradient = d_projection.double().cpu().contiguous()
         d_point = torch.zeros_like(gradient)
         cuts.apply_jacobian(projection.numpy(), *ctx.held_by, gradient.numpy(), d_point.numpy())
         if len(ctx.rest):
-            d_point[ctx.rest] = ctx.active_set.vjp(gradient[ctx.rest], ctx.argmax, mask[ctx.rest])
+            d_point[ctx.rest] = ctx.active_set.vjp(gradient[ctx.rest])
         return d_point.to(d_projection.device, d_projection.dtype), None, None

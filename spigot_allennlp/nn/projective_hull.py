@@ -42,7 +42,7 @@ def _active_set(point: torch.Tensor, mask: torch.Tensor, single_root: bool) -> A
         point,
         lambda direction, mask: maximum_projective_tree(direction, mask, single_root),
         mask,
-        projection.reshape(len(values), -1),
+        projection.reshape(len(values), values.shape[1] ** 2),
         parts,
         weights,
     )
