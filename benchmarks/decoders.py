@@ -19,12 +19,9 @@ from typing import Any, NamedTuple
 import numpy
 import torch
 
-from spigot_allennlp.nn.arborescence import arborescence_marginals, maximum_arborescence
 from spigot_allennlp.nn.arcs import arc_mask
-from spigot_allennlp.nn.eisner import maximum_projective_tree, projective_marginals
-from spigot_allennlp.nn.semantic_graph import graph_argmax
 from spigot_allennlp.nn.simplex import project_onto_simplex
-from spigot_allennlp.structures import NonprojectiveTree
+from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SemanticGraph
 
 Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 NOWHERE = -1e9
@@ -63,7 +60,7 @@ def step_from_a_tree(batch_size: int, length: int) -> torch.Tensor:
     """A tree less a random gradient of norm 1."""
     scores = random_scores(batch_size, length)
     gradient = torch.randn(scores.shape, generator=torch.Generator().manual_seed(length + 1))
-    tree = maximum_arborescence(scores, torch.ones(scores.shape[:2], dtype=torch.bool))
+    tree = NonprojectiveTree().argmax(scores, torch.ones(scores.shape[:2], dtype=torch.bool))
     return tree - gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1)
 
 
@@ -221,7 +218,7 @@ def max_in_torch(module: Any) -> Function:
 
 
 def all_deterministic(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return graph_argmax(scores, mask, deterministic_labels=torch.ones(NUM_LABELS, dtype=torch.bool))
+    return SemanticGraph(deterministic_labels=list(range(NUM_LABELS))).argmax(scores, mask)
 
 
 def exactly_onto_trees(points: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -231,7 +228,7 @@ def exactly_onto_trees(points: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
 TASKS = [
     Task(
         "arborescence",
-        maximum_arborescence,
+        NonprojectiveTree().argmax,
         [
             Peer("ufal", "ufal.chu_liu_edmonds", ufal),
             Peer("allennlp", "allennlp.nn.chu_liu_edmonds", allennlp),
@@ -242,25 +239,25 @@ TASKS = [
     ),
     Task(
         "arborescence, single root",
-        lambda scores, mask: maximum_arborescence(scores, mask, single_root=True),
+        NonprojectiveTree(single_root=True).argmax,
         [Peer("supar", "supar.structs", supar_nonprojective(multiroot=False))],
         random_scores,
     ),
     Task(
         "projective tree",
-        maximum_projective_tree,
+        ProjectiveTree().argmax,
         [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "argmax", multiroot=True))],
         random_scores,
     ),
     Task(
         "projective tree, single root",
-        lambda scores, mask: maximum_projective_tree(scores, mask, single_root=True),
+        ProjectiveTree(single_root=True).argmax,
         [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "argmax", multiroot=False))],
         random_scores,
     ),
     Task(
         "matrix-tree marginals",
-        arborescence_marginals,
+        NonprojectiveTree().marginals,
         [
             Peer("torch.linalg.inv", "torch", inverse_laplacian),
             Peer("supar", "supar.structs", supar_crf("MatrixTree", "marginals", multiroot=True)),
@@ -270,7 +267,7 @@ TASKS = [
     ),
     Task(
         "matrix-tree marginals, single root",
-        lambda scores, mask: arborescence_marginals(scores, mask, single_root=True),
+        NonprojectiveTree(single_root=True).marginals,
         [
             Peer("supar", "supar.structs", supar_crf("MatrixTree", "marginals", multiroot=False)),
             Peer("torch-struct", "torch_struct", torch_struct(multiroot=False)),
@@ -279,7 +276,7 @@ TASKS = [
     ),
     Task(
         "projective marginals",
-        projective_marginals,
+        ProjectiveTree().marginals,
         [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "marginals", multiroot=True))],
         random_scores,
     ),
@@ -297,7 +294,7 @@ TASKS = [
     ),
     Task(
         "semantic graph, 58 labels",
-        graph_argmax,
+        SemanticGraph().argmax,
         [Peer("torch.max", "torch", max_in_torch)],
         random_graph_scores,
     ),

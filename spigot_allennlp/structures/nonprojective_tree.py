@@ -1,6 +1,7 @@
 import torch
 
 from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
+from spigot_allennlp.nn.cuts import project_onto_arborescences
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import no_structure
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
@@ -44,6 +45,10 @@ class NonprojectiveTree(DependencyTree):
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The gradient of `log_partition`, once differentiable."""
         return marginals(_sum_over_arborescences, scores, mask, self.single_root)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """By cutting planes in the dual: see [`nn/cuts.py`](../nn/cuts.md)."""
+        return project_onto_arborescences(point, mask, self.single_root)
 
 
 def _sum_over_arborescences(

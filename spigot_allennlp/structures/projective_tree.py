@@ -4,6 +4,7 @@ from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import no_structure
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
 
@@ -41,6 +42,10 @@ class ProjectiveTree(DependencyTree):
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The gradient of `log_partition`, once differentiable."""
         return marginals(_sum_over_projective_trees, scores, mask, self.single_root)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """By an active set around Eisner's algorithm: see [`nn/projective_hull.py`](../nn/projective_hull.md)."""
+        return project_onto_projective_trees(point, mask, self.single_root)
 
 
 def _sum_over_projective_trees(

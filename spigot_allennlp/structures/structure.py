@@ -1,9 +1,10 @@
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
+
+from spigot_allennlp.nn.active_set import ActiveSet, Argmax, hull_projection, project_onto_hull
 
 # What each operation follows from, where a class does not write it itself.
 _FOLLOWS_FROM = {
@@ -104,30 +105,11 @@ def registered_name(instance: Registrable, registry: type[Registrable]) -> str:
     return next((name for name in registry.list_available() if registry.by_name(name) is kind), kind.__name__)
 
 
-def project_onto_hull_of(
-    argmax: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], point: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:
+def project_onto_hull_of(argmax: Argmax, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The projection of [`project_onto_hull`](../nn/active_set.md), differentiable."""
-    return _HullProjection.apply(point, mask, argmax)
 
-
-class _HullProjection(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        point: torch.Tensor,
-        mask: torch.Tensor,
-        argmax: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    ) -> torch.Tensor:
-        from spigot_allennlp.nn.active_set import project_onto_hull
-
+    def project(target: torch.Tensor) -> ActiveSet:
         # The argmax sees all of its input first, and says what is wrong with it.
-        active_set = project_onto_hull(point, argmax, mask, initial=argmax(point, mask))
-        # The output itself would tie a knot of references that only the garbage collector unties.
-        ctx.active_set = active_set._replace(projection=active_set.projection.detach())
-        return active_set.projection
+        return project_onto_hull(target, argmax, mask, initial=argmax(target, mask))
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, d_projection: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return ctx.active_set.vjp(d_projection), None, None
+    return hull_projection(project, point)

@@ -112,13 +112,16 @@ def _fill_row(i, size, arc, right, left, right_open, left_open, both):
         right_i[j] = max(right_i[j], right_open[i, j])
         left_i[j] = max(left_i[j], left_open[i, j])
         if j + 1 < size:
-            _push(right_open[i, j], right, j, right_i, j + 1, size)
-            _push(left_i[j], left_open, j, left_i, j + 1, size)
-            _push(right_i[j], left, j + 1, both, j + 1, size)
+            halves = right_open[i, j], left_i[j], right_i[j]
+            _push(halves, (right[j], left_open[j], left[j + 1]), (right_i, left_i, both), j + 1, size)
 
 
-# Unsigned indices need no wrapping, without which this loop is vectorised.
+# All three in one loop, which is short. Unsigned indices need no wrapping, without which it is vectorised.
 @njit(nogil=True, cache=True)
-def _push(half, rests, row, wholes, start, stop):
+def _push(halves, rests, wholes, start, stop):
+    (first, second, third), (first_rest, second_rest, third_rest) = halves, rests
+    first_whole, second_whole, third_whole = wholes
     for t in range(np.uint64(start), np.uint64(stop)):
-        wholes[t] = max(wholes[t], half + rests[row, t])
+        first_whole[t] = max(first_whole[t], first + first_rest[t])
+        second_whole[t] = max(second_whole[t], second + second_rest[t])
+        third_whole[t] = max(third_whole[t], third + third_rest[t])
