@@ -34,7 +34,7 @@ ENVIRONMENT = {
 }
 SMALL = """
 (import '%s') + {
-  word_dim:: 8, hidden_dim:: 20, mlp_dim:: 10, classifier_dim:: 8, lemma_dim:: 3, pos_dim:: 2, batch_size:: 2,
+  word_dim:: 8, hidden_dim:: 20, mlp_dim:: 10, classifier_dim:: 8, lemma_dim:: 3, pos_dim:: 2, batch_tokens:: 36,
   glove:: null, vocabulary: {}, trainer+: { num_epochs: 1, enable_default_callbacks: false },
 }
 """
@@ -52,7 +52,7 @@ def small_dev(tmp_path) -> dict[str, str]:
 def _work(rank: int, function: Callable, *args: Any) -> None:
     torch.set_num_threads(1)  # two workers share two cores
     # One that waits for another in vain is to fail, and not to hang.
-    torch.distributed.init_process_group = partial(torch.distributed.init_process_group, timeout=timedelta(minutes=2))
+    torch.distributed.init_process_group = partial(torch.distributed.init_process_group, timeout=timedelta(minutes=5))
     function(rank, *args)
 
 

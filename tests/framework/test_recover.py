@@ -31,13 +31,13 @@ PIPELINES = {
         (import '%s/syntactic_then_semantic/demo.jsonnet') + {
           train_data_path: 'fixtures/toy/toy.sdp',
           validation_data_path: self.train_data_path,
-          batch_size:: 1,
+          batch_tokens:: 18,
     """,
     "semantic_then_sentiment": """
         (import '%s/semantic_then_sentiment/demo.jsonnet') + {
           train_data_path: { graphs: 'fixtures/toy/toy.sdp', sentiment: 'fixtures/sentiment/dev.txt' },
           validation_data_path: self.train_data_path,
-          batch_size:: 4,
+          batch_tokens:: 72,
     """,
 }
 SMALL = """

@@ -1,4 +1,4 @@
-// Words, lemmas and part-of-speech tags: three indexers of the field `tokens`, and what embeds them.
+// Words, lemmas and part-of-speech tags: three indexers of the field `tokens`, what embeds them, and what reads them.
 {
   indexers: {
     words: { type: 'single_id', namespace: 'words', feature_name: 'text', lowercase_tokens: true },
@@ -17,7 +17,7 @@
           type: 'embedding',
           embedding_dim: word_dim,
           vocab_namespace: 'words',
-          [if glove != null then 'pretrained_file']: glove,
+          pretrained_file: glove,
         },
       },
       lemmas: { type: 'embedding', embedding_dim: lemma_dim, vocab_namespace: 'lemmas' },
@@ -25,9 +25,11 @@
     },
   },
 
-  // Every word that has a vector gets an entry, so that one first seen in test data keeps its meaning.
-  vocabulary(glove):: if glove == null then {} else {
-    pretrained_files: { words: glove },
+  // Every word that has a vector gets an entry, so that one first seen in test data keeps its meaning. The type keeps how
+  // often each word occurs, which word dropout needs.
+  vocabulary(glove):: {
+    type: 'spigot',
+    pretrained_files: if glove == null then {} else { words: glove },
     min_pretrained_embeddings: { words: 1000000 },
   },
 
@@ -40,8 +42,5 @@
     bidirectional: true,
   },
 
-  // Batches of `batch_size` sentences of 17 words and ROOT, or as many tokens in fewer long or more short ones.
-  batches(batch_size):: { type: 'max_tokens_sampler', max_tokens: 18 * batch_size },
-
-  mlp(hidden_dim):: { num_layers: 2, hidden_dims: hidden_dim, activations: 'tanh' },
+  mlp(hidden_dim, layers=2):: { num_layers: layers, hidden_dims: hidden_dim, activations: 'tanh' },
 }

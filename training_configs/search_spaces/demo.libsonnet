@@ -1,6 +1,6 @@
 // What a sweep over the demo varies:
 // `allennlp spigot-tune training_configs/syntactic_then_semantic/demo.jsonnet \
-//  training_configs/syntactic_then_semantic/demo_space.libsonnet -s output/sweep -o '{"trainer.num_epochs": 4}' -n 8`
+//  training_configs/search_spaces/demo.libsonnet -s output/sweep -o '{"trainer.num_epochs": 4}' -n 8`
 {
   // Named as in `--overrides`.
   'trainer.optimizer.lr': { type: 'float', low: 3e-4, high: 1e-2, log: true },

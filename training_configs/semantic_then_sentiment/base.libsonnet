@@ -5,6 +5,7 @@
 // Environment: SPIGOT_PARSER, the archive of `semantic_parser.jsonnet`, and SPIGOT_TRAIN and SPIGOT_DEV, the semantic
 // graphs (.sdp) it was trained on; SPIGOT_SENTIMENT_TRAIN and SPIGOT_SENTIMENT_DEV; SPIGOT_GLOVE, as for the parser.
 local text = import '../common/text.libsonnet';
+local training = import '../common/training.libsonnet';
 
 (import 'semantic_parser.jsonnet') + {
   local graphs = super.dataset_reader,
@@ -15,7 +16,6 @@ local text = import '../common/text.libsonnet';
   classifier_dim:: 150,
   classifier_dropout:: 0.3,
   replay:: 0.2,
-  batch_size:: 32,
   parser_learning_rate:: 0.0001,
   pruning_threshold:: 1e-4,
   // With ten times this step, SPIGOT makes the parser forget its own task faster than replay reminds it.
@@ -29,7 +29,7 @@ local text = import '../common/text.libsonnet';
   },
   train_data_path: { graphs: std.extVar('SPIGOT_TRAIN'), sentiment: std.extVar('SPIGOT_SENTIMENT_TRAIN') },
   validation_data_path: { graphs: std.extVar('SPIGOT_DEV'), sentiment: std.extVar('SPIGOT_SENTIMENT_DEV') },
-  vocabulary: text.vocabulary($.glove) + { type: 'extend', directory: $.parser_archive },
+  vocabulary: text.vocabulary($.glove) { type: 'spigot_extend', directory: $.parser_archive },
 
   model: {
     type: 'spigot_semantic_then_sentiment',
@@ -38,37 +38,21 @@ local text = import '../common/text.libsonnet';
     text_field_embedder: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim, word_dropout=0.5),
     encoder: text.lstm($.embedding_dim, $.classifier_dim, layers=1),
     features: { hidden_dim: 2 * $.classifier_dim, role_dim: $.lemma_dim },
-    feedforward: { num_layers: 1, hidden_dims: $.mlp_dim, activations: 'tanh' },
+    feedforward: text.mlp($.mlp_dim, layers=1),
     dropout: $.classifier_dropout,
     pruning_threshold: $.pruning_threshold,
   },
 
-  data_loader: {
-    type: 'multitask',
-    scheduler: {
-      type: 'spigot_interleaved',
-      batch_sampler: text.batches($.batch_size),
-      fractions: { graphs: $.replay },
-    },
-  },
-  validation_data_loader: {
-    type: 'multitask',
-    scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
-    shuffle: false,
-  },
-  trainer: {
+  data_loader: training.tasks($.batch_tokens, { graphs: $.replay }),
+  validation_data_loader: training.tasks($.batch_tokens) { shuffle: false },
+  trainer: training.trainer {
     num_epochs: 10,
     patience: 3,
     validation_metric: '+accuracy',
-    optimizer: {
-      type: 'adam',
-      lr: 0.001,
-      weight_decay: 1e-6,
-      parameter_groups: [
-        [['^semantic_parser'], { lr: $.parser_learning_rate, fused: true }],
-        [['^(?!semantic_parser)'], { fused: true }],
-      ],
-    },
-    learning_rate_scheduler: { type: 'step', step_size: 5, gamma: 0.5 },
+    optimizer: training.adam(0.001, [
+      ['^semantic_parser', { lr: $.parser_learning_rate }],
+      ['^(?!semantic_parser)', {}],
+    ]),
+    learning_rate_scheduler: training.halved_every(5),
   },
 }

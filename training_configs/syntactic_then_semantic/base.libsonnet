@@ -4,9 +4,11 @@
 // Environment: SPIGOT_TRAIN and SPIGOT_DEV, semantic graphs (.sdp), each with a .conllu of the same sentences' trees
 // beside it; SPIGOT_GLOVE, a file of 100-dimensional word vectors.
 local text = import '../common/text.libsonnet';
+local training = import '../common/training.libsonnet';
 
 {
   // What the rest is built from. Fields with `::` are not part of the config: override them, `+ { hidden_dim:: 100 }`.
+  // A key of the config that is overridden by `key:: null` is left out.
   glove:: std.extVar('SPIGOT_GLOVE'),
   word_dim:: 100,
   lemma_dim:: 50,
@@ -15,9 +17,10 @@ local text = import '../common/text.libsonnet';
   hidden_dim:: 200,
   mlp_dim:: 100,
   dropout:: 0.0,
+  batch_tokens:: 576,
   scorer:: { type: 'mlp', hidden_dim: $.mlp_dim },
   indexers:: text.indexers,
-  embedder:: text.embedder(self.glove, self.word_dim, self.lemma_dim, self.pos_dim),
+  embedder:: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim),
 
   dataset_reader: { type: 'spigot_sdp', trees: 'companion', token_indexers: $.indexers },
   train_data_path: std.extVar('SPIGOT_TRAIN'),
@@ -48,12 +51,11 @@ local text = import '../common/text.libsonnet';
   },
 
   data_loader: { batch_size: 1, shuffle: true },
-  validation_data_loader: { batch_sampler: text.batches(32) },
-  trainer: {
+  validation_data_loader: { batch_sampler: training.batches($.batch_tokens) },
+  trainer: training.trainer {
     num_epochs: 30,
     validation_metric: '+labelled_f1',
-    // `fused`, an option of PyTorch, which the framework passes on by groups alone: the same update, several times faster.
-    optimizer: { type: 'adam', lr: 0.001, weight_decay: 1e-6, parameter_groups: [[['.*'], { fused: true }]] },
-    learning_rate_scheduler: { type: 'step', step_size: 10, gamma: 0.5 },
+    optimizer: training.adam(0.001),
+    learning_rate_scheduler: training.halved_every(10),
   },
 }

@@ -1,6 +1,7 @@
 // A pretrained transformer in place of word and lemma vectors. SPIGOT_TRANSFORMER names it ('roberta-base') or its folder.
-local transformer = std.extVar('SPIGOT_TRANSFORMER');
 local text = import '../common/text.libsonnet';
+local training = import '../common/training.libsonnet';
+local transformer = { type: 'pretrained_transformer_mismatched', model_name: std.extVar('SPIGOT_TRANSFORMER') };
 
 (import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
   glove:: null,
@@ -8,17 +9,14 @@ local text = import '../common/text.libsonnet';
   embedding_dim:: self.word_dim + self.pos_dim,
   dropout:: 0.3,
   scorer:: { type: 'biaffine', hidden_dim: $.mlp_dim },
-  indexers:: {
-    words: { type: 'pretrained_transformer_mismatched', model_name: transformer },
-    pos: text.indexers.pos,
-  },
+  indexers:: { words: transformer, pos: text.indexers.pos },
   embedder:: {
     token_embedders: {
-      words: { type: 'pretrained_transformer_mismatched', model_name: transformer },
+      words: transformer,
       pos: { type: 'embedding', embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
     },
   },
-  data_loader: { batch_sampler: text.batches(32) },
+  data_loader: { batch_sampler: training.batches($.batch_tokens) },
   trainer+: {
     num_epochs: 10,
     optimizer: {

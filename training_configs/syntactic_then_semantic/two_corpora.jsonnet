@@ -1,9 +1,8 @@
 // Trees from one corpus (SPIGOT_TREES_TRAIN and SPIGOT_TREES_DEV, .conllu), graphs from another (SPIGOT_TRAIN and
 // SPIGOT_DEV, .sdp): their batches come in random order, and a tree that a graph's sentence gets is always a predicted one.
-local text = import '../common/text.libsonnet';
+local training = import '../common/training.libsonnet';
 
 (import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
-  batch_size:: 32,
   dataset_reader: {
     type: 'multitask',
     readers: {
@@ -13,13 +12,6 @@ local text = import '../common/text.libsonnet';
   },
   train_data_path: { semantics: std.extVar('SPIGOT_TRAIN'), syntax: std.extVar('SPIGOT_TREES_TRAIN') },
   validation_data_path: { semantics: std.extVar('SPIGOT_DEV'), syntax: std.extVar('SPIGOT_TREES_DEV') },
-  data_loader: {
-    type: 'multitask',
-    scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
-  },
-  validation_data_loader: {
-    type: 'multitask',
-    scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
-    shuffle: false,
-  },
+  data_loader: training.tasks($.batch_tokens),
+  validation_data_loader: training.tasks($.batch_tokens) { shuffle: false },
 }
