@@ -15,6 +15,7 @@ from tests import oracles
 from tests.nn.slopes import compare_slopes, random
 
 PROJECT = {"nonprojective_tree": project_onto_arborescences, "projective_tree": project_onto_projective_trees}
+ENUMERATE = {"nonprojective_tree": oracles.nonprojective_trees, "projective_tree": oracles.projective_trees}
 STRUCTURE = {"nonprojective_tree": NonprojectiveTree, "projective_tree": ProjectiveTree}
 both_kinds = pytest.mark.parametrize("kind", PROJECT)
 both_roots = pytest.mark.parametrize("single_root", [False, True])
@@ -79,7 +80,7 @@ def hard_points(length: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("length", [2, 3, 4, 5])
 @pytest.mark.parametrize("scale", [0.1, 1, 10])
 def test_nearest_points_of_hulls_that_are_listed(kind, single_root, length, scale):
-    structures = oracles.structures(kind, length, single_root)
+    structures = ENUMERATE[kind](length, single_root)
     points = scale * random(12, length, length)
     for x, y in zip(PROJECT[kind](points, full_mask(points), single_root), points, strict=True):
         torch.testing.assert_close(x, oracles.nearest_in_hull(structures, y), rtol=0, atol=1e-6)
@@ -89,7 +90,7 @@ def test_nearest_points_of_hulls_that_are_listed(kind, single_root, length, scal
 @both_roots
 @pytest.mark.parametrize("name", hard_points(7))
 def test_hard_points_and_hulls_that_are_listed(kind, single_root, name):
-    structures = oracles.structures(kind, 5, single_root)
+    structures = ENUMERATE[kind](5, single_root)
     points = hard_points(7)[name][:, :5, :5]
     possible = oracles.best_scores(structures, points) > -torch.inf
     points = points[possible]
@@ -252,7 +253,7 @@ def test_points_that_are_none_are_refused(kind, single_root):
     for bad in (torch.nan, torch.inf):
         points = random(3, 4, 4)
         points[1, 2, 3] = bad
-        with pytest.raises(ValueError, match=r"sentence 1 .* NaN or \+inf"):
+        with pytest.raises(ValueError, match=r"NaN or \+inf in sentence 1"):
             PROJECT[kind](points, full_mask(points), single_root)
     cycle = random(3, 4, 4)
     cycle[2, 1, [0, 3]] = cycle[2, 2, [0, 3]] = -torch.inf
@@ -303,7 +304,7 @@ def test_projective_trees_in_one_loop_are_the_general_method(single_root):
 
 
 def test_projective_trees_that_are_not_done_are_an_error(monkeypatch):
-    points = torch.cat((5 * oracles.structures("projective_tree", 6)[:1], 0.1 * random(1, 6, 6)))
+    points = torch.cat((5 * oracles.projective_trees(6)[:1], 0.1 * random(1, 6, 6)))
     monkeypatch.setattr(projective_hull, "MAX_ITERATIONS", 3)
     with pytest.raises(RuntimeError, match="sentence 1 needs more than 3 iterations"):
         project_onto_projective_trees(points, full_mask(points))
