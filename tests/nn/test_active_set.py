@@ -1,14 +1,17 @@
 """The active-set method against an independent solver, over sets that are listed in full."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spigot_allennlp.nn.active_set import ActiveSet, project_onto_hull
-from spigot_allennlp.nn.kernels.min_norm_point import _append
-from spigot_allennlp.structures import NonprojectiveTree
+from spigot_allennlp.nn.active_set import ActiveSet, hull_projection, project_onto_hull
+from spigot_allennlp.nn.kernels import atoms as kernel
+from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree
+from tests.nn.slopes import compare_slopes, random
 from tests.oracles import duality_gap, k_subsets, label_sequences, nearest_in_hull
 
 
@@ -19,7 +22,7 @@ class Listed:
         self.structures = structures.double()
         self.asked_for: list[int] = []
 
-    def __call__(self, direction: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+    def __call__(self, direction: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         assert direction.dtype == torch.float64 and len(mask) == len(direction)
         self.asked_for.append(len(direction))
         best = (direction.flatten(1) @ self.structures.flatten(1).T).argmax(1)
@@ -30,10 +33,6 @@ def some_structures(seed: int, count: int = 30, size: int = 7) -> torch.Tensor:
     """A set without any structure to it, in which some members are affinely dependent and some are the same."""
     drawn = torch.randint(0, 2, (count, size), generator=torch.Generator().manual_seed(seed)).double()
     return torch.cat((drawn, drawn[:3], torch.zeros(1, size), torch.ones(1, size)))
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
 
 
 def project(point: torch.Tensor, argmax: Listed, **options) -> ActiveSet:
@@ -64,7 +63,8 @@ def test_projection_is_the_nearest_point(structures, scale):
 @every_set
 def test_active_sets_explain_the_projection(structures):
     points = 0.5 + random(20, *structures.shape[1:])
-    projection, atoms, weights = project(points, Listed(structures))
+    active = project(points, Listed(structures))
+    projection, atoms, weights = active.projection, active.atoms, active.weights
     assert atoms.dtype == torch.bool and atoms.shape == (*weights.shape, *structures.shape[1:])
     torch.testing.assert_close(weights.sum(1), torch.ones(20, dtype=torch.double))
     torch.testing.assert_close((weights.unsqueeze(1) @ atoms.flatten(2).double()).view_as(points), projection)
@@ -82,10 +82,10 @@ def test_active_sets_explain_the_projection(structures):
 def test_points_with_ties(structures, seed, halves):
     points = torch.randint(-2, 3, (4, *structures.shape[1:]), generator=torch.Generator().manual_seed(seed)).double()
     points = points / 2 if halves else points
-    projection, atoms, weights = project(points, Listed(structures))
-    mixture = (weights.unsqueeze(1) @ atoms.flatten(2).double()).view_as(points)
-    torch.testing.assert_close(projection, mixture)  # in the hull, and by the gap no point of it is nearer
-    for x, y in zip(projection, points, strict=True):
+    active = project(points, Listed(structures))
+    mixture = (active.weights.unsqueeze(1) @ active.atoms.flatten(2).double()).view_as(points)
+    torch.testing.assert_close(active.projection, mixture)  # in the hull, and by the gap no point of it is nearer
+    for x, y in zip(active.projection, points, strict=True):
         assert duality_gap(float(((y - x).flatten() @ structures.flatten(1).T).max()), y, x) < 1e-12
 
 
@@ -138,34 +138,92 @@ def test_a_start_that_is_the_answer_is_confirmed_by_one_call():
     assert argmax.asked_for == [4]
 
 
-def test_argmax_is_asked_for_unfinished_sentences_only_unless_there_is_context():
+def test_argmax_is_asked_for_unfinished_sentences_only():
     points = torch.cat((k_subsets(6, 3)[:3] * 5, 0.1 * random(2, 6)))
     argmax = Listed(k_subsets(6, 3))
-    alone = project(points, argmax)
+    project(points, argmax)
     assert argmax.asked_for[:2] == [5, 5] and set(argmax.asked_for[2:]) <= {1, 2} and argmax.asked_for[2:]
-    argmax = Listed(k_subsets(6, 3))
-    together = project(points, argmax, extra=torch.zeros(3))
-    assert set(argmax.asked_for) == {5}
-    torch.testing.assert_close(together.projection, alone.projection)
 
 
 @every_set
-def test_vjp_is_the_derivative(structures):
+def test_an_argmax_may_write_into_its_direction(structures):
+    argmax = Listed(structures)
+
+    def careless(direction: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        z = argmax(direction, mask)
+        direction.fill_(torch.nan)
+        return z
+
     points = 0.5 + random(10, *structures.shape[1:])
+    ours, expected = project(points, careless), project(points, Listed(structures))
+    assert torch.equal(ours.projection, expected.projection)
+    weights = random(*points.shape, seed=1)
+    assert torch.equal(ours.vjp(weights), expected.vjp(weights))
+
+
+def differentiable(argmax) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda points: hull_projection(lambda target: project(target, argmax), points)
+
+
+@every_set
+@pytest.mark.parametrize("scale", [0.1, 1, 10])
+def test_vjp_is_the_derivative(structures, scale):
+    points = 0.5 + scale * random(20, *structures.shape[1:])
+    products, slopes, smooth = compare_slopes(differentiable(Listed(structures)), points, random(*points.shape, seed=3))
+    assert smooth.sum() >= 15
+    torch.testing.assert_close(products[smooth], slopes[smooth], rtol=1e-5, atol=1e-5)
+
+
+@every_set
+def test_vjp_is_the_projection_onto_the_span_of_the_face(structures):
+    """Also where the point is in the middle of the hull, or of a face, and few of all structures are atoms."""
+    points = torch.stack([structures.mean(0), structures.mean(0) + 1000])
+    active = project(points, Listed(structures))
     gradient = random(*points.shape, seed=1)
-    product = project(points, Listed(structures)).vjp(gradient)
-    step = 1e-4
-    checked = 0
-    for i, y in enumerate(points):
-        directions = random(5, *y.shape, seed=i)
-        there = project(y + step * directions, Listed(structures))
-        back = project(y - step * directions, Listed(structures))
-        here = project(y[None], Listed(structures))
-        if all((s.weights > 0).sum(1).unique().tolist() == [(here.weights > 0).sum()] for s in (there, back)):
-            checked += 1
-            slopes = ((there.projection - back.projection) / (2 * step) * gradient[i]).flatten(1).sum(1)
-            torch.testing.assert_close((product[i] * directions).flatten(1).sum(1), slopes, rtol=0, atol=1e-5)
-    assert checked >= 5
+    for x, y, g, product in zip(active.projection, points, gradient, active.vjp(gradient), strict=True):
+        worths = (structures * (y - x)).flatten(1).sum(1)
+        face = structures[worths > worths.max() - 1e-7].flatten(1)
+        _, sizes, basis = torch.linalg.svd(face - face[0], full_matrices=False)
+        basis = basis[sizes > 1e-9]
+        torch.testing.assert_close(product.flatten(), basis.T @ (basis @ g.flatten()), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("argmax", [NonprojectiveTree().argmax, ProjectiveTree().argmax])
+@pytest.mark.parametrize("sd", [0.1, 0.3, 1, 3])
+def test_derivatives_of_long_projections(argmax, sd):
+    """The atoms span less than the face, and that shows from about 12 tokens on."""
+    points = sd * random(3, 21, 21, seed=1)
+    mask = torch.ones(3, 21, dtype=torch.bool)
+    products, slopes, smooth = compare_slopes(
+        lambda p: hull_projection(lambda target: project_onto_hull(target, argmax, mask), p),
+        points,
+        random(3, 21, 21, seed=3),
+    )
+    assert smooth.sum() >= 2
+    torch.testing.assert_close(products[smooth], slopes[smooth], rtol=1e-5, atol=1e-5)
+
+
+def test_vjp_asks_for_as_many_more_atoms_as_the_face_needs():
+    structures = k_subsets(6, 3)
+    argmax = Listed(structures)
+    at_a_corner = project(5 * structures[:2], argmax)
+    asked = len(argmax.asked_for)
+    assert not at_a_corner.vjp(random(2, 6)).any()
+    # one for each tenth of the gradient's share until no other corner is better, and one that says so
+    assert len(argmax.asked_for) - asked <= 2
+    inside = project(torch.full((1, 6), 0.5).double(), argmax)
+    assert (inside.weights > 0).sum() < 6
+    asked = len(argmax.asked_for)
+    torch.testing.assert_close(inside.vjp(torch.eye(6).double()[:1])[0], torch.eye(6).double()[0] - 1 / 6)
+    assert 0 < len(argmax.asked_for) - asked < 10
+
+
+def test_gradients_that_have_overflown_are_passed_on():
+    active = project(random(3, 6), Listed(k_subsets(6, 3)))
+    gradient = torch.ones(3, 6).double()
+    gradient[1, 2] = torch.inf
+    product = active.vjp(gradient)
+    assert product[1].isnan().all() and product[[0, 2]].isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -226,9 +284,54 @@ def test_too_few_iterations_are_an_error():
         project(points, Listed(k_subsets(6, 3)), max_iterations=needed - 1)
 
 
+def some_atoms(vertices: np.ndarray) -> tuple[kernel.Atoms, list[bool]]:
+    """As many as are affinely independent of those before, and which these are."""
+    count, size = vertices.shape
+    room = kernel.Atoms(
+        np.zeros((count, size), np.uint32),
+        np.zeros(count, np.int64),
+        np.zeros(count),
+        np.zeros(count * (count + 1) // 2),
+        np.zeros(count),
+    )
+    appended = []
+    for vertex in vertices:
+        kernel.load(vertex, room, sum(appended))
+        appended.append(kernel.append(vertex, room, sum(appended)))
+    return room, appended
+
+
+def assert_factor(room: kernel.Atoms, vertices: np.ndarray) -> None:
+    size = len(vertices)
+    factor = np.zeros((size, size))
+    factor[np.tril_indices(size)] = room.factor[: size * (size + 1) // 2]
+    np.testing.assert_allclose(factor @ factor.T, 1 + vertices @ vertices.T)
+    np.testing.assert_allclose(factor @ room.price[:size], 1)
+
+
 def test_affinely_dependent_vertices_do_not_enter_the_factor():
     square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    parts = np.array([[-1, -1], [1, -1], [0, -1], [0, 1]], np.int32)
-    factor = np.zeros((4, 4))
-    assert [_append(square[i], parts, factor, i) for i in range(4)] == [True, True, True, False]
-    np.testing.assert_allclose(factor[:3, :3] @ factor[:3, :3].T, 1 + square[:3] @ square[:3].T)
+    room, appended = some_atoms(square)
+    assert appended == [True, True, True, False]
+    assert_factor(room, square[:3])
+
+
+@pytest.mark.parametrize("gone", [0, 2, 4])
+def test_the_factor_of_those_that_stay(gone):
+    vertices = np.tril(np.ones((5, 6)))
+    room, appended = some_atoms(vertices)
+    assert all(appended)
+    kernel.drop(room, 5, gone)
+    assert_factor(room, np.delete(vertices, gone, 0))
+
+
+def test_both_ways_to_find_a_step_agree():
+    vertices = np.tril(np.ones((5, 6)))
+    room, _ = some_atoms(vertices)
+    steps = np.zeros((2, 5))
+    kernel.step_by_gain(0.3, room, 5, steps[0])
+    kernel.step_by_worths(np.array([2, 2, 2, 2, 2.3]), room, 5, steps[1])
+    np.testing.assert_allclose(steps[0], steps[1], atol=1e-12)
+    worths = vertices @ (steps[0] @ vertices)
+    np.testing.assert_allclose(worths - worths[0], [0, 0, 0, 0, 0.3], atol=1e-12)
+    assert abs(steps[0].sum()) < 1e-12
