@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from allennlp.commands.train import train_model_from_file
 
+import spigot_allennlp.plugin  # noqa: F401
 from tests import FIXTURES_ROOT
 
 

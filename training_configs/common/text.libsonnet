@@ -25,8 +25,9 @@
     },
   },
 
-  // Every word that has a vector gets an entry, so that one first seen in test data keeps its meaning.
-  vocabulary(glove):: if glove == null then {} else {
+  // Every word that has a vector gets an entry, so that one first seen in test data keeps its meaning. The type keeps how
+  // often each word occurs, which word dropout needs.
+  vocabulary(glove):: { type: 'spigot' } + if glove == null then {} else {
     pretrained_files: { words: glove },
     min_pretrained_embeddings: { words: 1000000 },
   },
@@ -41,7 +42,7 @@
   },
 
   // Batches of `batch_size` sentences of 17 words and ROOT, or as many tokens in fewer long or more short ones.
-  batches(batch_size):: { type: 'max_tokens_sampler', max_tokens: 18 * batch_size },
+  batches(batch_size):: { type: 'spigot_max_tokens', max_tokens: 18 * batch_size },
 
   mlp(hidden_dim):: { num_layers: 2, hidden_dims: hidden_dim, activations: 'tanh' },
 }

@@ -5,6 +5,7 @@
 // Environment: SPIGOT_PARSER, the archive of `semantic_parser.jsonnet`, and SPIGOT_TRAIN and SPIGOT_DEV, the semantic
 // graphs (.sdp) it was trained on; SPIGOT_SENTIMENT_TRAIN and SPIGOT_SENTIMENT_DEV; SPIGOT_GLOVE, as for the parser.
 local text = import '../common/text.libsonnet';
+local training = import '../common/training.libsonnet';
 
 (import 'semantic_parser.jsonnet') + {
   local graphs = super.dataset_reader,
@@ -29,7 +30,7 @@ local text = import '../common/text.libsonnet';
   },
   train_data_path: { graphs: std.extVar('SPIGOT_TRAIN'), sentiment: std.extVar('SPIGOT_SENTIMENT_TRAIN') },
   validation_data_path: { graphs: std.extVar('SPIGOT_DEV'), sentiment: std.extVar('SPIGOT_SENTIMENT_DEV') },
-  vocabulary: text.vocabulary($.glove) + { type: 'extend', directory: $.parser_archive },
+  vocabulary: text.vocabulary($.glove) + { type: 'spigot_extend', directory: $.parser_archive },
 
   model: {
     type: 'spigot_semantic_then_sentiment',
@@ -56,7 +57,7 @@ local text = import '../common/text.libsonnet';
     scheduler: { type: 'spigot_interleaved', batch_sampler: text.batches($.batch_size) },
     shuffle: false,
   },
-  trainer: {
+  trainer: training.trainer {
     num_epochs: 10,
     patience: 3,
     validation_metric: '+accuracy',

@@ -11,6 +11,6 @@
   train_data_path: { graphs: 'fixtures/ewt/train.sdp', sentiment: 'fixtures/sentiment/train.txt' },
   validation_data_path: { graphs: 'fixtures/ewt/dev.sdp', sentiment: 'fixtures/sentiment/dev.txt' },
   datasets_for_vocab_creation: ['train'],
-  vocabulary: {},
+  vocabulary: (import '../common/text.libsonnet').vocabulary(null),
   trainer+: { num_epochs: 25, patience:: null, optimizer+: { lr: 0.002, parameter_groups: [[['.*'], { fused: true }]] }, learning_rate_scheduler+: { step_size: 10 } },
 }

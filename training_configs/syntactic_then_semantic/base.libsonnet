@@ -4,6 +4,7 @@
 // Environment: SPIGOT_TRAIN and SPIGOT_DEV, semantic graphs (.sdp), each with a .conllu of the same sentences' trees
 // beside it; SPIGOT_GLOVE, a file of 100-dimensional word vectors.
 local text = import '../common/text.libsonnet';
+local training = import '../common/training.libsonnet';
 
 {
   // What the rest is built from. Fields with `::` are not part of the config: override them, `+ { hidden_dim:: 100 }`.
@@ -49,7 +50,7 @@ local text = import '../common/text.libsonnet';
 
   data_loader: { batch_size: 1, shuffle: true },
   validation_data_loader: { batch_sampler: text.batches(32) },
-  trainer: {
+  trainer: training.trainer {
     num_epochs: 30,
     validation_metric: '+labelled_f1',
     // `fused`, an option of PyTorch, which the framework passes on by groups alone: the same update, several times faster.
