@@ -1,15 +1,20 @@
 """Registers everything with AllenNLP: what `.allennlp_plugins` names."""
 
-from spigot_allennlp.framework import bad_input, compat
+import spigot_allennlp.commands
+import spigot_allennlp.data
+import spigot_allennlp.framework.checkpointer
+import spigot_allennlp.framework.max_tokens_sampler
+import spigot_allennlp.framework.recover
+import spigot_allennlp.framework.trainer
+import spigot_allennlp.framework.vocabulary
+import spigot_allennlp.models
+import spigot_allennlp.modules
+import spigot_allennlp.predictors
+import spigot_allennlp.structures
+import spigot_allennlp.surrogates
+import spigot_allennlp.training.metrics  # noqa: F401
+from spigot_allennlp.framework import libraries
+from spigot_allennlp.framework.bad_input import hook
 
-compat.repair()
-bad_input.report()
-
-import spigot_allennlp.commands  # noqa: E402
-import spigot_allennlp.data  # noqa: E402
-import spigot_allennlp.models  # noqa: E402
-import spigot_allennlp.modules  # noqa: E402
-import spigot_allennlp.predictors  # noqa: E402
-import spigot_allennlp.structures  # noqa: E402
-import spigot_allennlp.surrogates  # noqa: E402
-import spigot_allennlp.training.metrics  # noqa: E402, F401
+libraries.repair()
+hook.report()

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -9,11 +10,12 @@ import pytest
 from allennlp.commands import Subcommand
 from allennlp.common.plugins import import_plugins
 from allennlp.common.registrable import Registrable
-from allennlp.data import DatasetReader
+from allennlp.data import BatchSampler, DatasetReader, Vocabulary
 from allennlp.data.data_loaders.multitask_scheduler import MultiTaskScheduler
 from allennlp.models import Model
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.predictors import Predictor
+from allennlp.training import Checkpointer, Trainer
 from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.metrics import Metric
 
@@ -37,6 +39,10 @@ NAMES = {
     Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy"},
     TokenEmbedder: {"spigot_word_dropout"},
     TrainerCallback: {"spigot_recover"},
+    Trainer: {"spigot"},
+    Checkpointer: {"spigot"},
+    BatchSampler: {"spigot_max_tokens"},
+    Vocabulary: {"spigot", "spigot_extend"},
     Subcommand: {"spigot-draw", "spigot-serve", "spigot-tune"},
 }
 
@@ -55,8 +61,7 @@ def test_every_name_in_the_framework_has_our_prefix():
     for registry, entries in Registrable._registry.items():
         if not registry.__module__.startswith("spigot_allennlp"):
             for name, (cls, _) in entries.items():
-                prefix = "spigot-" if registry is Subcommand else "spigot_"
-                assert not cls.__module__.startswith("spigot_allennlp") or name.startswith(prefix), name
+                assert not cls.__module__.startswith("spigot_allennlp") or re.match(r"spigot\b|spigot[_-]", name), name
 
 
 def test_names_of_our_own():

@@ -12,7 +12,6 @@ from pathlib import Path
 from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict, lazy_groups_of
-from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
 
@@ -20,6 +19,8 @@ from spigot_allennlp.data.companion import add_trees
 from spigot_allennlp.data.conll import read_conll
 from spigot_allennlp.data.sdp import SdpSentence, read_sdp
 from spigot_allennlp.drawing import draw_graph, draw_tree, stack
+from spigot_allennlp.framework.bad_input import explained
+from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.predictors.sentence import SentencePredictor
 
 _BATCH_SIZE = 32
@@ -130,13 +131,18 @@ def _load_predictor(archive_path: str, cuda_device: int, spacy_model: str | None
 
 
 def _predict(predictor: SentencePredictor, path: Path) -> Iterator[tuple[SdpSentence, JsonDict]]:
-    sentences = read_sdp(path)
-    companion = path.with_suffix(".conllu")
-    if companion.exists():
-        sentences = add_trees(sentences, read_conll(companion), str(path), str(companion))
-    for batch in lazy_groups_of(sentences, _BATCH_SIZE):
+    for batch in lazy_groups_of(_read(path), _BATCH_SIZE):
         inputs = [{"tokens": gold.forms, "tags": gold.tags, "lemmas": gold.lemmas} for gold in batch]
         yield from zip(batch, map(_check_drawable, predictor.predict_batch_json(inputs)), strict=True)
+
+
+def _read(path: Path) -> Iterator[SdpSentence]:
+    with explained(OSError):
+        sentences = read_sdp(path)
+        companion = path.with_suffix(".conllu")
+        if companion.exists():
+            sentences = add_trees(sentences, read_conll(companion), str(path), str(companion))
+        yield from sentences
 
 
 def _check_drawable(output: JsonDict) -> JsonDict:

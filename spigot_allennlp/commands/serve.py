@@ -15,11 +15,13 @@ from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError, check_for_gpu
 from allennlp.common.plugins import import_plugins
 from allennlp.common.util import import_module_and_submodules
-from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 from overrides import overrides
 
 from spigot_allennlp.checks import positive
+from spigot_allennlp.framework.bad_input import explained
+from spigot_allennlp.framework.bad_input.archive import load_archive
+from spigot_allennlp.framework.bad_input.settings import fault_of_setting
 from spigot_allennlp.predictors.sentence import SentencePredictor
 from spigot_allennlp.server.limits import Limits
 
@@ -153,7 +155,8 @@ def _load(
     check_for_gpu(cuda_device)
     torch.set_num_threads(num_threads)
     archive = load_archive(archive_path, cuda_device=cuda_device, overrides=overrides)
-    predictor = Predictor.from_archive(archive, predictor_name, extra_args=predictor_args)
+    with explained(TypeError, ValueError, by=partial(fault_of_setting, settings=predictor_args)):
+        predictor = Predictor.from_archive(archive, predictor_name, extra_args=predictor_args)
     if not isinstance(predictor, SentencePredictor):
         raise ConfigurationError(f"expected a predictor of spigot_allennlp, found {type(predictor).__name__}")
     return predictor

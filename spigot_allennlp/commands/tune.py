@@ -10,6 +10,8 @@ from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
 from overrides import overrides
 
+from spigot_allennlp.framework.bad_input import explained
+
 
 @Subcommand.register("spigot-tune")
 class Tune(Subcommand):
@@ -98,8 +100,9 @@ def tune(
         from spigot_allennlp.tuning.sweep import Sweep
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error}: install the extra `tune` of this package") from error
-    config = TunedConfig(config_file, overrides, metric)
-    space = SearchSpace.from_file(search_space_file)
+    with explained(OSError):
+        config = TunedConfig(config_file, overrides, metric)
+        space = SearchSpace.from_file(search_space_file)
     sweep = Sweep(Path(folder), study_name, config, space, sampler, seed, pruner, keep_best_only)
     try:
         sweep.run(num_trials, timeout)

@@ -4,7 +4,8 @@ from os import PathLike
 class FormatError(ValueError):
     """
     A file that is not what its format demands. The message reads
-    `<file>, line <line>, sentence '<id>': <what was expected, and what was found>`, as far as these are known.
+    `<file>, line <line>, sentence '<id>': <what was expected, and what was found>`, as far as these are known. It is
+    also the `explanation`, which the command line prints.
 
     # Parameters
 
@@ -32,4 +33,5 @@ class FormatError(ValueError):
             place.append(f"line {line}")
         if sentence_id is not None:
             place.append(f"sentence {sentence_id!r}")
-        super().__init__(f"{', '.join(place)}: {message}" if place else message)
+        self.explanation = f"{', '.join(place)}: {message}" if place else message
+        super().__init__(self.explanation)

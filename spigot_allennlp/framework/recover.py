@@ -26,8 +26,7 @@ class RecoverCallback(TrainerCallback):
     In distributed training, a checkpoint has the states of all workers at the ends of the epochs, but within an epoch
     that of the first alone: there, the dropout of the others is another one.
 
-    Registered as a `TrainerCallback` with name "spigot_recover". Importing `spigot_allennlp` makes it one of those that
-    a trainer has by default; it is to be named only where the trainer has `enable_default_callbacks: false`.
+    Registered as a `TrainerCallback` with name "spigot_recover". The trainer "spigot" has it without being told.
     """
 
     def __init__(self, serialization_dir: str) -> None:

@@ -3,10 +3,12 @@ from typing import Optional
 import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import TextFieldTensors, Vocabulary
-from allennlp.models import Model, load_archive
+from allennlp.models import Model
 from allennlp.modules import Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn.util import get_text_field_mask
 
+from spigot_allennlp.framework.bad_input import explained
+from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.modules import WordDropout
 
 
@@ -36,7 +38,8 @@ class Parser(Model):
         check_widths(text_field_embedder, encoder)
         self.text_field_embedder = text_field_embedder
         self.encoder = encoder
-        self.dropout = torch.nn.Dropout(dropout)
+        with explained(ValueError, by=lambda error: f"Dropout: {error}"):
+            self.dropout = torch.nn.Dropout(dropout)
 
     def encode(self, tokens: TextFieldTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoded tokens, `(batch, length, encoder_dim)`, and their mask, `(batch, length)` bool."""

@@ -4,6 +4,8 @@ import torch
 from allennlp.modules import Seq2SeqEncoder
 from allennlp.modules.seq2seq_encoders import LstmSeq2SeqEncoder
 
+from spigot_allennlp.framework.bad_input import explained
+
 
 @Seq2SeqEncoder.register("spigot_lstm")
 class Lstm(LstmSeq2SeqEncoder):
@@ -17,6 +19,10 @@ class Lstm(LstmSeq2SeqEncoder):
 
     Registered as a `Seq2SeqEncoder` with name "spigot_lstm".
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        with explained(ValueError, by=lambda error: f"LSTM: {error}"):
+            super().__init__(*args, **kwargs)
 
     def forward(
         self, inputs: torch.Tensor, mask: Optional[torch.Tensor], hidden_state: Optional[torch.Tensor] = None

@@ -1,7 +1,12 @@
+from contextlib import nullcontext
+
 import torch
+from allennlp.common import Params
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
 from allennlp.modules.token_embedders import TokenEmbedder
+
+from spigot_allennlp.framework.vocabulary import reading_vectors, token_counts
 
 
 @TokenEmbedder.register("spigot_word_dropout")
@@ -14,7 +19,8 @@ class WordDropout(TokenEmbedder):
     on rare words, and frequent ones are hardly touched.
 
     The counts are kept with the weights: a model that is loaded or recovered goes on with those it was born with. Let
-    `vocabulary.datasets_for_vocab_creation` be `["train"]`, or validation data is counted too.
+    `datasets_for_vocab_creation` be `["train"]`, or validation data is counted too; and `vocabulary` be of type
+    "spigot", or the workers of a distributed training do not know them.
 
     Registered as a `TokenEmbedder` with name "spigot_word_dropout".
 
@@ -38,10 +44,17 @@ class WordDropout(TokenEmbedder):
         self.embedder = embedder
         self.alpha = alpha
         self._unknown = vocab.get_token_index(vocab._oov_token, namespace)
-        counts = (vocab._retained_counter or {}).get(namespace, {})
+        counts = token_counts(vocab, namespace)
         tokens = vocab.get_index_to_token_vocabulary(namespace)
         # Shape: (vocab_size,)
         self.register_buffer("counts", torch.tensor([float(counts.get(tokens[i], 0)) for i in range(len(tokens))]))
+
+    @classmethod
+    def from_params(cls, params: Params, *args, **kwargs) -> "WordDropout":
+        embedder = params.get("embedder")
+        vectors = embedder.get("pretrained_file") if isinstance(embedder, Params) else None
+        with reading_vectors(vectors) if vectors else nullcontext():
+            return super().from_params(params, *args, **kwargs)
 
     def get_output_dim(self) -> int:
         return self.embedder.get_output_dim()
@@ -49,8 +62,8 @@ class WordDropout(TokenEmbedder):
     def train(self, mode: bool = True) -> "WordDropout":
         if mode and self.alpha > 0 and not self.counts.any():
             raise ConfigurationError(
-                "spigot_word_dropout needs the frequencies of words, which a vocabulary from an archive lacks: "
-                "use one of type 'from_instances' or 'extend', or alpha 0"
+                "spigot_word_dropout needs the frequencies of words, which this vocabulary lacks: "
+                "use one of type 'spigot' or 'spigot_extend', or alpha 0"
             )
         return super().train(mode)
 

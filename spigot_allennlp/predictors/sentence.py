@@ -8,7 +8,6 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 from allennlp.data import DatasetReader, Instance
 from allennlp.data.dataset_readers import MultiTaskDatasetReader
-from allennlp.data.samplers import MaxTokensBatchSampler
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 from overrides import overrides
@@ -16,6 +15,7 @@ from overrides import overrides
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
+from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
 from spigot_allennlp.predictors.formats import to_conllu, to_sdp
 from spigot_allennlp.predictors.sentence_input import read_sentences
 
@@ -90,7 +90,7 @@ class SentencePredictor(Predictor):
         self._output_format = output_format
         self._on_error = on_error
         self._arc_weights = arc_weights
-        self._sampler = MaxTokensBatchSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
+        self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
         self._wrote_header = False
 

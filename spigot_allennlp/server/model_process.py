@@ -175,7 +175,6 @@ def _serve(load: Callable[[], SentencePredictor], connection: Connection) -> Non
 
 
 def _explained(error: Exception) -> Exception:
-    # Here, where the frames of the traceback are.
     explanation = None if os.environ.get("ALLENNLP_DEBUG") else explain(error)
     return error if explanation is None else ConfigurationError(explanation)
 

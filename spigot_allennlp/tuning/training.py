@@ -21,7 +21,8 @@ from allennlp.models.archival import CONFIG_NAME, archive_model, verify_include_
 from allennlp.training import TrainerCallback
 from allennlp.training.util import create_serialization_dir
 
-from spigot_allennlp.framework.bad_input import explain
+from spigot_allennlp.framework.bad_input import explain, explained
+from spigot_allennlp.framework.bad_input.settings import fault_of_file, fault_of_setting
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,10 @@ def describe(error: Exception) -> str:
 
 def _build(params: Params, folder: Path) -> TrainModel:
     params.pop("evaluation", None)
+    settings = params.duplicate().as_dict(quiet=True)
     prepare_environment(params)
-    return TrainModel.from_params(params=params, serialization_dir=folder, local_rank=0)
+    with explained(Exception, by=lambda error: fault_of_setting(error, settings) or fault_of_file(error, settings)):
+        return TrainModel.from_params(params=params, serialization_dir=folder, local_rank=0)
 
 
 @contextmanager

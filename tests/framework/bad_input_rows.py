@@ -123,7 +123,7 @@ SETTINGS = [
     (PARSER, {"data_loader.batch_size": 0}, "batch_size must be at least 1"),
     (
         PARSER,
-        {"data_loader": {"batch_sampler": {"type": "max_tokens_sampler", "max_tokens": -1}}},
+        {"data_loader": {"batch_sampler": {"type": "spigot_max_tokens", "max_tokens": -1}}},
         "max_tokens must be at least 1, but is -1",
     ),
     (PARSER, {"trainer.validation_metric": "labelled_f1"}, "metric_name must start with + or -"),

@@ -4,29 +4,16 @@ import gzip
 import io
 import json
 import logging
-import os
 import re
-import socket
-import subprocess
 import sys
 import tarfile
-import traceback
 from pathlib import Path
 
 import pytest
 from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
-from allennlp.common import FromParams, Params
-from allennlp.common import logging as common_logging
-from allennlp.common.checks import ConfigurationError
-from allennlp.common.file_utils import cached_path
-from allennlp.data.data_loaders.multiprocess_data_loader import WorkerError
-from allennlp.predictors import Predictor
-from allennlp.training import GradientDescentTrainer
-from torch.multiprocessing import ProcessRaisedException
 
-from spigot_allennlp.data.format_error import FormatError
-from spigot_allennlp.framework import bad_input
+from spigot_allennlp.framework.bad_input.hook import Report
 from tests import FIXTURES_ROOT
 from tests.framework.bad_input_rows import (
     ARCHIVES,
@@ -66,7 +53,7 @@ def working_directory(monkeypatch):
 
 
 @pytest.fixture
-def allennlp(monkeypatch):
+def allennlp(monkeypatch, capsys):
     """Runs a command that must fail, and gives the line that explains why."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # a training sets its own
     # What takes long when so many commands are run.
@@ -74,13 +61,16 @@ def allennlp(monkeypatch):
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
 
     def run(*arguments) -> str:
-        monkeypatch.setattr(sys, "argv", ["allennlp", *map(str, arguments)])
-        with pytest.raises((Exception, SystemExit)) as caught:
+        arguments = list(map(str, arguments))
+        monkeypatch.setattr(sys, "argv", ["allennlp", *arguments])
+        report = Report(arguments)  # which importing the plugin makes
+        with pytest.raises(Exception) as caught:
             main()
-        error = caught.value
-        explanation = error.code if isinstance(error, SystemExit) else bad_input.explain(error)
-        assert explanation is not None and "\n" not in explanation, error
-        return explanation
+        capsys.readouterr()
+        assert report.tell(caught.value), repr(caught.value)
+        label, explanation = capsys.readouterr().err.split(": ", maxsplit=1)
+        assert label == "error" and explanation.index("\n") == len(explanation) - 1
+        return explanation.rstrip("\n")
 
     return run
 
@@ -328,164 +318,3 @@ class TestByteOrderMark:
         ):
             monkeypatch.setattr(sys, "argv", ["allennlp", *command])
             main()
-
-
-class BrokenCallback(FromParams):
-    def __init__(self) -> None:
-        self.names = dict([(1, 2), (3,)])
-
-
-class BrokenPart:
-    def __init__(part) -> None:  # noqa: N805
-        part.number = int("a")
-
-
-class CallbackWithBrokenPart(FromParams):
-    def __init__(self) -> None:
-        self.part = BrokenPart()
-
-
-class TestReport:
-    """What becomes of an error that nothing catches."""
-
-    @pytest.fixture
-    def fail(self, monkeypatch, tmp_path, capsys):
-        """Runs something that fails, and gives what a program that ends so writes to stderr."""
-        monkeypatch.setattr(common_logging, "prepare_global_logging", common_logging.prepare_global_logging)
-        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
-        monkeypatch.setattr("allennlp.commands.import_plugins", bad_input.report)  # which importing the package does
-
-        def fail(run) -> str:
-            try:
-                run()
-            except Exception as error:
-                capsys.readouterr()
-                sys.excepthook(type(error), error, error.__traceback__)
-            return capsys.readouterr().err
-
-        return fail
-
-    @staticmethod
-    def command(monkeypatch, *arguments):
-        monkeypatch.setattr(sys, "argv", ["allennlp", *map(str, arguments)])
-        return main
-
-    def test_bad_input_is_told_in_one_line(self, fail, monkeypatch):
-        assert fail(self.command(monkeypatch, "evaluate", "/nowhere", "x")) == "error: file /nowhere not found\n"
-
-    def test_with_the_frameworks_switch_for_debugging_there_is_a_traceback(self, fail, monkeypatch):
-        monkeypatch.setenv("ALLENNLP_DEBUG", "1")
-        told = fail(self.command(monkeypatch, "evaluate", "/nowhere", "x"))
-        assert told.startswith("Traceback") and "FileNotFoundError: file /nowhere not found" in told
-
-    def test_from_python_there_is_a_traceback(self, fail, tmp_path):
-        told = fail(lambda: train_model_from_file("/nowhere", tmp_path / "output"))
-        assert told.startswith("Traceback") and "error: " not in told
-
-    @pytest.mark.parametrize(
-        "error", [ZeroDivisionError("a bug"), TypeError("a bug"), ValueError("a bug"), KeyError("a")]
-    )
-    def test_a_bug_keeps_its_traceback_and_the_directory(self, fail, monkeypatch, tmp_path, error):
-        def broken(*args, **kwargs):
-            raise error
-
-        monkeypatch.setattr("spigot_allennlp.models.dependency_parser.AttachmentScores", broken)
-        output = tmp_path / "output"
-        told = fail(self.command(monkeypatch, "train", FIXTURES_ROOT / TREES, "-s", output))
-        assert "error: " not in told
-        assert (
-            "Traceback" in (output / "out.log").read_text()
-            and "dependency_parser.py" in (output / "out.log").read_text()
-        )
-
-    @pytest.mark.parametrize(
-        "go_wrong",
-        [
-            lambda: open("/nowhere"),
-            lambda: cached_path("/nowhere"),
-            lambda: json.loads("<html>"),
-            lambda: Predictor.load_line(None, "<html>"),
-            lambda: socket.create_connection(("localhost", 1), timeout=1),
-        ],
-        ids=["open", "cached_path", "json", "JSON of the framework's", "connection"],
-    )
-    def test_in_a_training_step_it_is_a_bug(self, fail, monkeypatch, tmp_path, go_wrong):
-        monkeypatch.setattr(GradientDescentTrainer, "_train_epoch", lambda trainer, epoch: go_wrong())
-        told = fail(self.command(monkeypatch, "train", FIXTURES_ROOT / TREES, "-s", tmp_path / "output"))
-        log = (tmp_path / "output" / "out.log").read_text()
-        assert "error: " not in told and "Traceback" in log and "_train_epoch" in log
-
-    @pytest.mark.parametrize("error", [OSError("a bug"), json.JSONDecodeError("a bug", "<html>", 0)])
-    def test_what_no_reader_of_files_raises_is_a_bug(self, fail, monkeypatch, tmp_path, error):
-        def broken(*args, **kwargs):
-            raise error
-
-        monkeypatch.setattr("spigot_allennlp.models.dependency_parser.AttachmentScores", broken)
-        fail(self.command(monkeypatch, "train", FIXTURES_ROOT / TREES, "-s", tmp_path / "output"))
-        assert "Traceback" in (tmp_path / "output" / "out.log").read_text()
-
-    @pytest.mark.parametrize("broken", [BrokenCallback, CallbackWithBrokenPart])
-    def test_a_bug_in_a_constructor_of_the_users(self, broken):
-        with pytest.raises(ValueError) as caught:
-            broken.from_params(Params({}))
-        assert bad_input.explain(caught.value) is None
-
-    def test_the_hook_is_set_only_while_the_command_runs(self, monkeypatch):
-        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
-        bad_input.report()
-        assert sys.excepthook is sys.__excepthook__
-
-    @staticmethod
-    def in_process(kind: type[Exception], run) -> Exception:
-        """The error that stands for one in another process."""
-        try:
-            run()
-        except Exception as error:
-            text = traceback.format_exc()
-            if kind is WorkerError:
-                return WorkerError(repr(error), [text])
-        return ProcessRaisedException(text, error_index=0, error_pid=1)
-
-    @pytest.mark.parametrize("kind", [WorkerError, ProcessRaisedException])
-    def test_in_another_process(self, kind):
-        def explain(error: Exception, earlier: Exception | None = None) -> str | None:
-            def run():
-                try:
-                    if earlier is not None:
-                        raise earlier
-                finally:
-                    raise error
-
-            return bad_input.explain(self.in_process(kind, run))
-
-        assert explain(ValueError("a bug"), FormatError("expected a")) is None
-        assert explain(FormatError("expected a"), ValueError("a bug")) == "expected a"
-        assert explain(ValueError(f"a bug, not\n{FormatError.__module__}.FormatError: x")) is None
-        assert explain(FormatError("expected a", "x.sdp", 3)) == "x.sdp, line 3: expected a"
-        assert explain(ConfigurationError("wrong")) == "wrong"
-        assert explain(ValueError("a bug")) is None
-
-    @pytest.mark.parametrize("kind", [WorkerError, ProcessRaisedException])
-    def test_where_an_error_of_another_process_comes_from(self, kind):
-        error = self.in_process(kind, lambda: cached_path("/nowhere"))
-        assert bad_input.comes_from(error, main, cached_path)
-        assert not bad_input.comes_from(error, main)
-
-    @pytest.mark.slow
-    def test_the_program_ends_with_one_line_and_status_1(self, tmp_path):
-        command = [
-            sys.executable,
-            "-m",
-            "allennlp",
-            "train",
-            str(TRAINING_CONFIGS / "syntactic_then_semantic/spigot.jsonnet"),
-        ]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SPIGOT_")}
-        environment.update(SPIGOT_TRAIN="/nowhere.sdp", SPIGOT_DEV="/nowhere.sdp", SPIGOT_GLOVE="/nowhere.txt")
-        ended = subprocess.run(
-            [*command, "-s", tmp_path / "output"], capture_output=True, text=True, env=environment, check=False
-        )
-        assert ended.returncode == 1
-        assert ended.stderr.splitlines()[-1] == "error: file /nowhere.sdp not found"
-        assert "Traceback" not in ended.stdout + ended.stderr
-        assert not (tmp_path / "output").exists()

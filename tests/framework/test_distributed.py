@@ -20,8 +20,13 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.testing import run_distributed_test
 from allennlp.common.util import find_open_port
 from allennlp.data import DatasetReader
-from allennlp.training import Checkpointer
+from allennlp.training.metrics import CategoricalAccuracy
+from torch.multiprocessing import ProcessRaisedException
 
+from spigot_allennlp.framework.bad_input import explain
+from spigot_allennlp.framework.checkpointer import WholeCheckpointer
+from spigot_allennlp.framework.distributed import counts_alone
+from spigot_allennlp.training.metrics import Accuracy
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent
@@ -35,7 +40,7 @@ ENVIRONMENT = {
 SMALL = """
 (import '%s') + {
   word_dim:: 8, hidden_dim:: 20, mlp_dim:: 10, classifier_dim:: 8, lemma_dim:: 3, pos_dim:: 2, batch_tokens:: 36,
-  glove:: null, vocabulary: {}, trainer+: { num_epochs: 1, enable_default_callbacks: false },
+  glove:: null, trainer+: { num_epochs: 1, enable_default_callbacks: false },
 }
 """
 
@@ -168,7 +173,7 @@ def test_semantic_then_sentiment_by_the_command(small_dev, tmp_path):
 
 
 @pytest.mark.usefixtures("light_workers")
-def test_a_test_set_is_left_to_one_process(small_dev, tmp_path):
+def test_a_test_set_is_refused_before_the_training(small_dev, tmp_path):
     config = write_config("syntactic_then_semantic/demo.jsonnet", tmp_path)
     settings = {
         "train_data_path": small_dev["graphs"],
@@ -176,15 +181,15 @@ def test_a_test_set_is_left_to_one_process(small_dev, tmp_path):
         "test_data_path": small_dev["graphs"],
         "evaluate_on_test": True,
     }
-    train_model_from_file(config, tmp_path / "output", overrides=overrides(**settings))
-    metrics = json.loads((tmp_path / "output" / "metrics.json").read_text())
-    assert "best_validation_uas" in metrics and not any(name.startswith("test_") for name in metrics)
-    assert "run `allennlp evaluate`" in (tmp_path / "output" / "out_worker0.log").read_text()
+    with pytest.raises(ProcessRaisedException) as caught:
+        train_model_from_file(config, tmp_path / "output", overrides=overrides(**settings))
+    assert "run `allennlp evaluate` on the archive" in explain(caught.value)
+    assert not any((tmp_path / "output").glob("*.th"))
 
 
 def _load_latest(rank: int, world_size: int, device: object, folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"same latest checkpoint .* model_state_e1_b0.th, model_state_e2"):
-        Checkpointer(folder / str(rank)).load_checkpoint()
+        WholeCheckpointer(folder / str(rank)).load_checkpoint()
 
 
 def test_machines_with_unlike_checkpoints_do_not_wait_for_each_other(tmp_path):
@@ -194,3 +199,21 @@ def test_machines_with_unlike_checkpoints_do_not_wait_for_each_other(tmp_path):
             for name in ("model", "training"):
                 torch.save({}, tmp_path / str(rank) / f"{name}_state_e{epoch}_b0.th")
     run_distributed_test([-1, -1], _load_latest, tmp_path)
+
+
+class TestMetricsThatNeedNoOtherWorker:
+    def test_only_models_whose_metrics_all_count_alone(self):
+        model = torch.nn.Module()
+        assert not counts_alone(model)
+        model.accuracy = Accuracy()
+        assert counts_alone(model)
+        model.stage = torch.nn.Module()
+        model.stage.accuracy = CategoricalAccuracy()
+        assert not counts_alone(model)
+
+    @pytest.mark.parametrize("container", [{"accuracy": CategoricalAccuracy()}, [CategoricalAccuracy()]])
+    def test_metrics_in_a_container_are_seen(self, container):
+        model = torch.nn.Module()
+        model.accuracy = Accuracy()
+        model.metrics = container
+        assert not counts_alone(model)

@@ -4,6 +4,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
 from allennlp.modules.token_embedders import Embedding, TokenEmbedder
 
+from spigot_allennlp.framework.vocabulary import CountingVocabulary
 from spigot_allennlp.modules import WordDropout
 
 COUNTS = {"often": 99, "twice": 2, "once": 1}
@@ -11,7 +12,7 @@ COUNTS = {"often": 99, "twice": 2, "once": 1}
 
 @pytest.fixture
 def vocab():
-    return Vocabulary(counter={"words": COUNTS}, tokens_to_add={"words": ["vector-only"]})
+    return CountingVocabulary(counter={"words": COUNTS}, tokens_to_add={"words": ["vector-only"]})
 
 
 def build(vocab, alpha=0.25):

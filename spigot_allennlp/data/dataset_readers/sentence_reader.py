@@ -1,16 +1,18 @@
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.file_utils import cached_path
 from allennlp.data import DatasetReader, Field, Instance, TokenIndexer
+from allennlp.data.dataset_readers.dataset_reader import DatasetReaderInput
 from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 from allennlp.data.tokenizers import Token
 
 from spigot_allennlp.data.fields import ArcField
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.framework.bad_input import explained
 
 ROOT = "@@ROOT@@"
 """The form, lemma and tag of position 0 of every sentence."""
@@ -45,6 +47,11 @@ class SentenceReader(DatasetReader):
         if max_tokens_per_sentence is not None and max_tokens_per_sentence < 1:
             raise ConfigurationError(f"max_tokens_per_sentence must be at least 1, but is {max_tokens_per_sentence}")
         self._max_tokens_per_sentence = max_tokens_per_sentence
+
+    def read(self, file_path: DatasetReaderInput) -> Iterator[Instance]:
+        """The instances of a file. An `OSError` is explained by the file, or by what the reader takes with it."""
+        with explained(OSError):
+            yield from super().read(file_path)
 
     def apply_token_indexers(self, instance: Instance) -> None:
         instance["tokens"].token_indexers = self._token_indexers
