@@ -15,3 +15,17 @@ def not_negative(key: str, value: float) -> float:
     if not 0 <= value < math.inf:
         raise ConfigurationError(f"{key} must be a number that is not negative, but is {value}")
     return value
+
+
+def fraction(key: str, value: float) -> float:
+    """`value`, or a `ConfigurationError` that names the key."""
+    if not 0 <= value < 1:
+        raise ConfigurationError(f"{key} must be a number from 0 to below 1, but is {value}")
+    return value
+
+
+def whole(key: str, value: int) -> int:
+    """`value`, or a `ConfigurationError` that names the key."""
+    if not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{key} must be a whole number of at least 1, but is {value}")
+    return value

@@ -167,9 +167,13 @@ class SemanticParser(Parser):
         """What `forward` returns, from scores and the graphs that were chosen by them, in the form of `graph`."""
         output = {"mask": mask, "arcs": predicted}
         if graph is not None:
-            output["loss"] = self.loss(scores, graph, mask, self.structure).sum()
+            output["loss"] = self.parse_loss(scores, mask, graph)
             self.metric(output["arcs"], graph, mask)
         return output
+
+    def parse_loss(self, scores: GraphScores, mask: torch.Tensor, graph: torch.Tensor) -> torch.Tensor:
+        """The loss of `forward`, summed over the batch."""
+        return self.loss(scores, graph, mask, self.structure).sum()
 
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
         """

@@ -18,6 +18,7 @@ from spigot_allennlp.models.stage import construct_stage, read_weights
 from spigot_allennlp.modules import GraphFeatures, GraphScores
 from spigot_allennlp.structures import SemanticGraph
 from spigot_allennlp.surrogates import StructuredArgmax
+from spigot_allennlp.surrogates.structured_argmax import LossAt
 from spigot_allennlp.training.metrics import Accuracy
 
 
@@ -162,6 +163,11 @@ class SemanticThenSentiment(Model):
         mask = get_text_field_mask(tokens)
         output: dict[str, torch.Tensor] = {}
         z = None
+
+        def label_loss(graph: torch.Tensor) -> torch.Tensor:
+            # Called in the backward pass, when `encoded` is what the classifier reads.
+            return cross_entropy(self._classify(encoded, graph, mask), label, reduction="sum")
+
         if self.semantic_parser is not None:
             scores = self.semantic_parser.score(self.semantic_parser.encode(tokens)[0])
             teaches_parser_alone = graph is not None and label is None
@@ -170,7 +176,7 @@ class SemanticThenSentiment(Model):
                     raise ConfigurationError("graphs without labels have nothing to teach where update_parser is false")
                 chosen = self.semantic_parser.best_labels(scores, mask)
             else:
-                z, chosen = self._read(scores, mask)
+                z, chosen = self._read(scores, mask, label_loss)
             if graph is not None or not self.training:
                 output = self.semantic_parser.parse(scores, mask, chosen, graph)
             if "loss" in output:
@@ -181,11 +187,7 @@ class SemanticThenSentiment(Model):
                 return output
 
         encoded = self.dropout(self.encoder(self.dropout(self.text_field_embedder(tokens)), mask))
-        features = self.features(encoded, z)
-        sentence = self.seq2vec_encoder(features[:, 1:], mask[:, 1:])
-        if self.feedforward is not None:
-            sentence = self.feedforward(sentence)
-        output["logits"] = self.projection(sentence)
+        output["logits"] = self._classify(encoded, z, mask)
         output["probabilities"] = output["logits"].softmax(dim=1)
         if label is not None:
             output["loss"] = output.get("loss", 0) + cross_entropy(output["logits"], label, reduction="sum")
@@ -194,7 +196,15 @@ class SemanticThenSentiment(Model):
             self.accuracy(output["logits"], label)
         return output
 
-    def _read(self, scores: GraphScores, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _classify(self, encoded: torch.Tensor, graph: Optional[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        """The scores of the classes, `(batch, classes)`."""
+        features = self.features(encoded, graph)
+        sentence = self.seq2vec_encoder(features[:, 1:], mask[:, 1:])
+        if self.feedforward is not None:
+            sentence = self.feedforward(sentence)
+        return self.projection(sentence)
+
+    def _read(self, scores: GraphScores, mask: torch.Tensor, loss_at: LossAt) -> tuple[torch.Tensor, torch.Tensor]:
         """
         What the classifier reads, `(batch, length, length, labels)`, and the graph that was chosen: the same or, of a
         mixture, the best one, `(batch, length, length)` int64, the label of each arc, -1 where none is.
@@ -205,7 +215,7 @@ class SemanticThenSentiment(Model):
             with torch.no_grad():
                 improbable = structure.marginals(part_scores, mask) < self.pruning_threshold
             part_scores = part_scores.masked_fill(improbable, -torch.inf)
-        z = self.intermediate(part_scores, mask)
+        z = self.intermediate(part_scores, mask, loss_at)
         chosen = structure.labels_of(self.intermediate.chosen(part_scores, mask, z))
         return z, chosen
 

@@ -116,7 +116,16 @@ class SyntacticThenSemantic(Model):
         encoded, mask = self.syntactic_parser.encode(tokens)
         scores = self.syntactic_parser.score(encoded)
         only_trees = self.training and graph is None
-        z = self.intermediate.structure.argmax(scores, mask) if only_trees else self.intermediate(scores, mask)
+
+        def graph_loss(tree: torch.Tensor) -> torch.Tensor:
+            # Called in the backward pass, when `encoded` is what the second stage reads.
+            graph_scores = self.semantic_parser.score(encoded, tree)
+            return self.semantic_parser.parse_loss(graph_scores, mask, graph)
+
+        if only_trees:
+            z = self.intermediate.structure.argmax(scores, mask)
+        else:
+            z = self.intermediate(scores, mask, graph_loss)
         chosen = z if only_trees else self.intermediate.chosen(scores, mask, z)
         output = self.syntactic_parser.parse(encoded, mask, scores, chosen, tree)
         if "loss" in output:

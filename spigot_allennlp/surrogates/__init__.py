@@ -1,4 +1,8 @@
-from spigot_allennlp.surrogates.perturbation import Imle as Imle
+from spigot_allennlp.surrogates.difference import AdaptiveImle as AdaptiveImle
+from spigot_allennlp.surrogates.difference import Blackbox as Blackbox
+from spigot_allennlp.surrogates.difference import Imle as Imle
+from spigot_allennlp.surrogates.identity import Identity as Identity
+from spigot_allennlp.surrogates.noise import Noise as Noise
 from spigot_allennlp.surrogates.perturbation import PerturbAndMap as PerturbAndMap
 from spigot_allennlp.surrogates.relaxation import SparseMap as SparseMap
 from spigot_allennlp.surrogates.relaxation import StructuredAttention as StructuredAttention

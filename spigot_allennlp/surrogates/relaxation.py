@@ -1,7 +1,7 @@
 import torch
 
 from spigot_allennlp.structures import Structure
-from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax
+from spigot_allennlp.surrogates.structured_argmax import LossAt, StructuredArgmax
 
 
 class Relaxation(StructuredArgmax):
@@ -24,7 +24,7 @@ class Relaxation(StructuredArgmax):
     def passes_mixture(self) -> bool:
         return self.training or not self.hard_at_test
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
         return self.relax(scores, mask) if self.passes_mixture else self.structure.argmax(scores.detach(), mask)
 
     def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

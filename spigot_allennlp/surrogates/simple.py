@@ -4,7 +4,7 @@ import torch
 
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
-from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.surrogates.structured_argmax import LossAt, Step, StructuredArgmax, SurrogateArgmax
 
 
 @StructuredArgmax.register("pipeline")
@@ -15,7 +15,7 @@ class Pipeline(StructuredArgmax):
     Registered as a `StructuredArgmax` with name "pipeline".
     """
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
         return self.structure.argmax(scores.detach(), mask)
 
 
@@ -45,5 +45,5 @@ class StraightThrough(SurrogateArgmax):
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return step
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+        return step()

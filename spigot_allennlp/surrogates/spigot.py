@@ -1,11 +1,13 @@
+from collections.abc import Callable
 from typing import Optional
 
 import torch
 from allennlp.common.checks import ConfigurationError
 
+from spigot_allennlp.checks import whole
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
-from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.surrogates.structured_argmax import Step, StructuredArgmax, SurrogateArgmax
 
 
 @StructuredArgmax.register("spigot")
@@ -28,6 +30,12 @@ class Spigot(SurrogateArgmax):
     polytope : `str`, optional (default = `"local"`)
         Onto what is projected: "local", the structure's cheap relaxation, as in the paper; "exact", the convex hull of
         all structures; or what else the structure names in its `polytopes`.
+    num_steps : `int`, optional (default = `1`)
+        How many steps of projected gradient descent are taken on the way to the target, each of the whole step size
+        along the (clipped) gradient where the one before it ended, as in the program of
+        [Mihaylova et al., 2020](https://aclanthology.org/2020.emnlp-main.171/). Each step but the first passes through
+        the second stage once more, forward and backward: it needs `loss_at`. (Short steps along one gradient lead
+        nowhere else than a long one.)
     """
 
     def __init__(
@@ -36,18 +44,39 @@ class Spigot(SurrogateArgmax):
         step_size: StepSizeLike = 1.0,
         max_gradient_norm: Optional[float] = 1.0,
         polytope: str = "local",
+        num_steps: int = 1,
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
         if polytope not in structure.polytopes():
             names = ", ".join(structure.polytopes())
             raise ConfigurationError(f"polytope must be one of {names}, but is {polytope!r}")
         self.polytope = polytope
+        self.num_steps = whole("num_steps", num_steps)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        project = self.structure.polytopes()[self.polytope]
-        # What -inf forbids is not to be the target either.
-        point = (z - step).masked_fill(scores == -torch.inf, -torch.inf)
-        return z - project(point, mask)
+    @property
+    def needs_loss(self) -> bool:
+        return self.num_steps > 1
+
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+        return z - self.descend(z, step(), step, self.projection(scores, mask))
+
+    def projection(self, scores: torch.Tensor, mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The projection onto the polytope. What -inf forbids is not to be a target either."""
+        project, forbidden = self.structure.polytopes()[self.polytope], scores == -torch.inf
+        return lambda point: project(point.masked_fill(forbidden, -torch.inf), mask)
+
+    def descend(
+        self,
+        start: torch.Tensor,
+        first_step: torch.Tensor,
+        step: Step,
+        project: Callable[[torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """Where `num_steps` steps from `start`, projected one by one, lead."""
+        point = project(start - first_step)
+        for _ in range(1, self.num_steps):
+            point = project(point - step(point))
+        return point
 
 
 @StructuredArgmax.register("spigot_ce")
@@ -56,6 +85,10 @@ class SpigotCe(Spigot):
     `dL/ds := mu - project(mu - step_size * dL/dz)`, where `mu` are the marginals under the scores: as
     [`Spigot`](#spigot), but the step starts from the marginals, and the first stage gets the gradient of a
     cross-entropy. From [Understanding the Mechanics of SPIGOT](https://aclanthology.org/2020.emnlp-main.171/).
+
+    The step from `mu` takes the gradient at what went forward, `dL/dz`. Where that is the best structure, the authors'
+    program differs: there the gradient is that at `mu`, for which the second stage is passed once more
+    (`gradient_at_marginals`). With `relaxed`, `mu` itself goes forward, and both are the authors' other program.
 
     Registered as a `StructuredArgmax` with name "spigot_ce".
 
@@ -67,6 +100,11 @@ class SpigotCe(Spigot):
         Whether the marginals go forward in place of the best structure.
     hard_at_test : `bool`, optional (default = `False`)
         Whether the best structure goes forward all the same when the module is not in training.
+    num_steps : `int`, optional (default = `1`)
+        As in [`Spigot`](#spigot).
+    gradient_at_marginals : `bool`, optional (default = `False`)
+        Whether the gradient of the first step, too, is that at the point it starts from, whatever went forward. Where
+        that was the best structure it needs `loss_at`.
     """
 
     needs = ("argmax", "marginals")
@@ -79,21 +117,32 @@ class SpigotCe(Spigot):
         polytope: str = "local",
         relaxed: bool = False,
         hard_at_test: bool = False,
+        num_steps: int = 1,
+        gradient_at_marginals: bool = False,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm, polytope)
+        super().__init__(structure, step_size, max_gradient_norm, polytope, num_steps)
         self.relaxed = relaxed
         self.hard_at_test = hard_at_test
+        self.gradient_at_marginals = gradient_at_marginals
 
     @property
     def passes_mixture(self) -> bool:
         return self.relaxed and (self.training or not self.hard_at_test)
 
+    @property
+    def needs_loss(self) -> bool:
+        return super().needs_loss or (self.gradient_at_marginals and not self.passes_mixture)
+
     def decode(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return (self.structure.marginals if self.passes_mixture else self.structure.argmax)(scores, mask)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
         marginals = self.structure.marginals(scores, mask)
-        return super().pull_back(scores, marginals, step, mask)
+        target = self.descend(marginals, self.first_step(marginals, step), step, self.projection(scores, mask))
+        return marginals - target
+
+    def first_step(self, marginals: torch.Tensor, step: Step) -> torch.Tensor:
+        return step(marginals) if self.gradient_at_marginals and not self.passes_mixture else step()
 
 
 @StructuredArgmax.register("spigot_eg")
@@ -111,6 +160,10 @@ class SpigotEg(SpigotCe):
         As in [`Spigot`](#spigot).
     relaxed, hard_at_test
         As in [`SpigotCe`](#spigotce).
+    num_steps : `int`, optional (default = `1`)
+        As in [`Spigot`](#spigot); each step changes the scores, and the next gradient is that at their marginals.
+    gradient_at_marginals
+        As in [`SpigotCe`](#spigotce).
     """
 
     def __init__(
@@ -120,9 +173,24 @@ class SpigotEg(SpigotCe):
         max_gradient_norm: Optional[float] = 1.0,
         relaxed: bool = False,
         hard_at_test: bool = False,
+        num_steps: int = 1,
+        gradient_at_marginals: bool = False,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm, relaxed=relaxed, hard_at_test=hard_at_test)
+        super().__init__(
+            structure,
+            step_size,
+            max_gradient_norm,
+            relaxed=relaxed,
+            hard_at_test=hard_at_test,
+            num_steps=num_steps,
+            gradient_at_marginals=gradient_at_marginals,
+        )
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        marginals = self.structure.marginals
-        return marginals(scores, mask) - marginals(scores - step, mask)
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+        start = self.structure.marginals(scores, mask)
+        scores = scores - self.first_step(start, step)
+        end = self.structure.marginals(scores, mask)
+        for _ in range(1, self.num_steps):
+            scores = scores - step(end)
+            end = self.structure.marginals(scores, mask)
+        return start - end

@@ -9,14 +9,16 @@ from spigot_allennlp.checks import positive
 
 class StepSize(torch.nn.Module, Registrable):
     """
-    How far a surrogate gradient steps. Called once per forward pass; a schedule advances by one where the module is in
-    training. Its position is part of the state dict, so that a recovered training run goes on where it stopped.
+    How far a surrogate gradient steps. Called once for each forward pass that a gradient comes back through, and not
+    before it does; a schedule then advances by one where the module is in training. A pass that activation
+    checkpointing computes again therefore counts once. The position of a schedule is part of the state dict, so that a
+    recovered training run goes on where it stopped.
     """
 
     default_implementation = "constant"
 
     def forward(self) -> float | torch.Tensor:
-        """The step size of this pass, a number or a tensor of one number."""
+        """The step size of the next pass, a number or a tensor of one number."""
         raise NotImplementedError
 
 
@@ -55,7 +57,7 @@ class StepSizeSchedule(StepSize):
     end : `float`
         The step size after `num_passes` passes, positive.
     num_passes : `int`
-        How many forward passes in training lie between.
+        How many passes, forward and backward, in training lie between.
     """
 
     def __init__(self, start: float, end: float, num_passes: int) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
-from typing import Any, Optional
+from functools import cache
+from typing import Any, NamedTuple, Optional
 
 import torch
 from allennlp.common import Registrable
@@ -7,6 +8,8 @@ from allennlp.common import Registrable
 from spigot_allennlp.checks import positive
 from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates.step_size import ConstantStepSize, StepSize, StepSizeLike
+
+LossAt = Callable[[torch.Tensor], torch.Tensor]
 
 
 class StructuredArgmax(torch.nn.Module, Registrable):
@@ -21,7 +24,10 @@ class StructuredArgmax(torch.nn.Module, Registrable):
     | `spigot` | `z` | `z - project(z - step_size * g)` |
     | `spigot_ce` | `z` or the marginals `mu(s)` | `mu(s) - project(mu(s) - step_size * g)` |
     | `spigot_eg` | `z` or the marginals `mu(s)` | `mu(s) - mu(s - step_size * g)` |
+    | `blackbox` | `z` | `(z - z(s - step_size * g)) / step_size` |
+    | `identity` | `z` | `step_size * g`, through a normalisation of `s` |
     | `imle` | `z(s + noise)` | `z(s + noise) - z(s + noise - step_size * g)` |
+    | `adaptive_imle` | `z(s + noise)` | `(z(s + noise) - z(s + noise - lambda * g)) / lambda`, where `lambda` adapts |
     | `structured_attention` | `mu(s)` | its derivative |
     | `sparsemap` | the point of the structures' hull nearest to `s` | its derivative |
     | `perturb_and_map` | another one of these, of `s + noise` | likewise |
@@ -46,14 +52,23 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         """Whether a mixture of structures goes forward now, and not a single one."""
         return False
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    @property
+    def needs_loss(self) -> bool:
+        """Whether the rule asks for gradients at other points than what goes forward, and `forward` for `loss_at`."""
+        return False
+
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
         """
         # Parameters
 
         scores : `torch.Tensor`
-            The scores of all parts, floating; `(batch_size, length, length)` for trees.
+            The scores of all parts, floating; `(batch, length, length)` for trees.
         mask : `torch.Tensor`
-            Shape `(batch_size, length)`, bool.
+            `(batch, length)`, bool.
+        loss_at : `Callable[[torch.Tensor], torch.Tensor]`, optional (default = `None`)
+            The loss that a structure, or a mixture of them, of the shape of `scores`, leads to: the second stage as a
+            function, summed over the batch, `()`. Only rules that [`needs_loss`](#needs_loss) call it, in the backward
+            pass; parameters get no gradient from that.
 
         # Returns
 
@@ -79,7 +94,7 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         # Parameters
 
         loss : `torch.Tensor`
-            Of shape `()`, computed from what `forward` returned last.
+            `()`, computed from what `forward` returned last.
         """
 
 
@@ -102,6 +117,27 @@ class Surrogate(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_z: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         return ctx.pull_back(*ctx.saved_tensors, d_z), None, None
+
+
+class Step(NamedTuple):
+    """
+    A step downhill.
+
+    size : `float` or `torch.Tensor`
+        The step size, a number.
+    gradient : `torch.Tensor`
+        `dL/dz` at what went forward, of its shape: clipped, 0 off the parts, in float32 or float64.
+    gradient_at : `Callable[[torch.Tensor], torch.Tensor]`
+        The same at another point, for rules that [`needs_loss`](#needs_loss).
+    """
+
+    size: float | torch.Tensor
+    gradient: torch.Tensor
+    gradient_at: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, point: torch.Tensor | None = None) -> torch.Tensor:
+        """The step size times the gradient at a point or, for `None`, at what went forward."""
+        return self.size * (self.gradient if point is None else self.gradient_at(point))
 
 
 class SurrogateArgmax(StructuredArgmax):
@@ -137,9 +173,14 @@ class SurrogateArgmax(StructuredArgmax):
         # Where it is 0, so is what comes back.
         self._factor = factor.detach().float().masked_fill(factor == 0, 1.0)
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        step_size = self.step_size()
-        self._factor = 1.0
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+        if self.needs_loss and loss_at is None and scores.requires_grad and torch.is_grad_enabled():
+            raise ValueError(f"{registered_name(self, StructuredArgmax)} with these settings needs loss_at, found none")
+        if not _computes_again():
+            self._factor = 1.0
+        # Asked for in the backward pass, once, so that a schedule knows nothing of passes that are computed again.
+        step_size = cache(self.step_size)
+        loss_at = loss_at and _in_the_same_precision(loss_at, scores.device.type)
 
         def decode(scores: torch.Tensor) -> torch.Tensor:
             return self.decode(scores, mask)
@@ -151,7 +192,14 @@ class SurrogateArgmax(StructuredArgmax):
             gradient = d_z.to(dtype).where(parts, 0.0) / self._factor
             # A gradient that is not finite is not to stop here: whoever scales losses skips the step and goes on.
             broken = ~gradient.isfinite().flatten(1).all(dim=1).view(-1, *[1] * (gradient.dim() - 1))
-            step = step_size * clip_norm(gradient.masked_fill(broken, 0.0), self.max_gradient_norm)
+
+            def clip(gradient: torch.Tensor) -> torch.Tensor:
+                return clip_norm(gradient.masked_fill(broken, 0.0), self.max_gradient_norm)
+
+            def gradient_at(point: torch.Tensor) -> torch.Tensor:
+                return clip(_gradient_of(loss_at, point.to(d_z.dtype)).to(dtype).where(parts, 0.0))
+
+            step = Step(step_size(), clip(gradient), gradient_at)
             d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask) * self._factor
             return d_scores.masked_fill(broken, torch.nan).to(d_z.dtype)
 
@@ -161,14 +209,31 @@ class SurrogateArgmax(StructuredArgmax):
         """What goes forward."""
         return self.structure.argmax(scores, mask)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What stands for `dL/ds`, given what went forward and `step = step_size * dL/dz`, clipped, 0 off the parts."""
+    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+        """What stands for `dL/ds`, given what went forward."""
         raise NotImplementedError
 
 
 def clip_norm(gradient: torch.Tensor, max_norm: Optional[float]) -> torch.Tensor:
-    """Scales each sentence's part of `gradient`, `(batch_size, ...)`, to a Euclidean norm of at most `max_norm`."""
+    """Scales each sentence's part of `gradient`, `(batch, ...)`, to a Euclidean norm of at most `max_norm`."""
     if max_norm is None:
         return gradient
     norm = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (gradient.dim() - 1))
     return gradient * (max_norm / norm.clamp(min=max_norm))
+
+
+def _computes_again() -> bool:
+    """Whether a backward pass is on its way: a forward pass in it is one that activation checkpointing repeats."""
+    return torch._C._current_graph_task_id() >= 0
+
+
+def _in_the_same_precision(loss_at: LossAt, device: str) -> LossAt:
+    """`loss_at` under the autocast of this moment, which the backward pass leaves."""
+    autocast = torch.autocast(device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
+    return autocast(loss_at)
+
+
+def _gradient_of(loss_at: LossAt, point: torch.Tensor) -> torch.Tensor:
+    with torch.enable_grad():
+        point = point.detach().requires_grad_()
+        return torch.autograd.grad(loss_at(point), point)[0]
