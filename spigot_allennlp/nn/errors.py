@@ -22,6 +22,11 @@ def check_shapes(scores: torch.Tensor, mask: torch.Tensor, *axes: str, has_root:
         raise ValueError("expected ROOT at position 0 of every sentence, found no position")
 
 
+def check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"expected {name} of at least 1, found {value}")
+
+
 def _shape(*axes: str | int) -> str:
     return f"({', '.join(map(str, axes))})"
 

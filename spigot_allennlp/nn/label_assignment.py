@@ -33,6 +33,22 @@ def assign_labels(
     return torch.from_numpy(label).to(scores.device), torch.from_numpy(worth).to(scores.device)
 
 
+def k_best_labels(
+    scores: torch.Tensor, possible: torch.Tensor, deterministic: torch.Tensor, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    The `k` best choices of labels, best first: `(predicates, k, arguments)` int64, -1 for none, and what they are
+    worth, `(predicates, k)` float64, -inf where there are fewer. The algorithm,
+    [`k_best_labels`](kernels/k_best_labels.md#k_best_labels), runs on the CPU.
+    """
+    from spigot_allennlp.nn.kernels.k_best_labels import k_best_labels
+
+    labels = torch.full((len(scores), k, scores.size(1)), -1)
+    totals = torch.full((len(scores), k), -torch.inf, dtype=torch.double)
+    k_best_labels(*_on_host(scores, possible, deterministic), labels.numpy(), totals.numpy())
+    return labels.to(scores.device), totals.to(scores.device)
+
+
 def label_indicators(label: torch.Tensor, on: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A 0/1 tensor like `like`, `(..., labels)`: 1 at the `label` of every argument that is `on`, both `(...)`."""
     return torch.zeros_like(like).scatter_(-1, label.unsqueeze(-1), on.unsqueeze(-1).to(like.dtype))

@@ -1,7 +1,7 @@
 """Log-partition functions and marginals as differentiable functions, given an algorithm that computes the numbers."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,65 +13,65 @@ from spigot_allennlp.nn.kernels import OUT_OF_RANGE
 EPSILON = 1e-50
 
 
-class Summation(Protocol):
+class Summation(NamedTuple):
     """
-    An algorithm that sums over all structures: given float64 scores `(batch_size, length, length)`, a mask, and whether
-    there is a single root, it returns `log Z`, `(batch_size,)`, and either the marginals, or, where a direction like
-    the scores is given, the marginals' derivative in this direction.
+    How to sum over all structures.
+
+    numbers : `Callable`
+        Given float64 scores `(batch_size, length, length)`, a mask, whether there is a single root, and a direction
+        like the scores or `None`, returns `log Z`, `(batch_size,)`, and the marginals or, with a direction, their
+        derivative in that direction.
+    operations : `Callable`
+        The same, but for the direction, by torch operations, so that it can be differentiated any number of times.
     """
 
-    def __call__(
-        self, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]: ...
+    numbers: Callable[
+        [torch.Tensor, torch.Tensor, bool, torch.Tensor | None],
+        tuple[torch.Tensor, torch.Tensor],
+    ]
+    operations: Callable[[torch.Tensor, torch.Tensor, bool], tuple[torch.Tensor, torch.Tensor]]
 
 
-def log_partition(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torch.Tensor:
-    """`log Z`, `(batch_size,)`, twice differentiable: its gradient is the marginals."""
+def log_partition_and_marginals(
+    summation: Summation, scores: torch.Tensor, mask: torch.Tensor, single_root: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    `log Z`, `(batch_size,)`, and the marginals, like `scores`: both differentiable any number of times, though only the
+    first derivative of the marginals is as fast as they are.
+    """
     check_arc_shapes(scores, mask)
-    return _LogPartition.apply(scores.double(), mask, single_root, summation).to(scores.dtype)
+    log_z, marginals = _Sums.apply(scores.double(), mask, single_root, summation)
+    return log_z.to(scores.dtype), marginals.to(scores.dtype)
 
 
-def marginals(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torch.Tensor:
-    """The marginals, of the shape of `scores`, once differentiable."""
-    check_arc_shapes(scores, mask)
-    return _Marginals.apply(scores.double(), mask, single_root, summation).to(scores.dtype)
+class _Sums(torch.autograd.Function):
+    """
+    The gradient of `log Z` is the marginals. Their Jacobian is its Hessian, hence symmetric: its product with a
+    gradient from the left is the derivative of the marginals in the direction of that gradient.
+    """
 
-
-class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, summation: Summation
-    ) -> torch.Tensor:
-        log_z, marginals = summation(scores, mask, single_root)
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        log_z, marginals = summation.numbers(scores, mask, single_root, None)
         ctx.save_for_backward(scores, mask, marginals)
         ctx.options = single_root, summation
-        return log_z
+        ctx.set_materialize_grads(False)
+        return log_z, marginals
 
     @staticmethod
-    def backward(ctx: Any, d_log_z: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+    def backward(
+        ctx: Any, d_log_z: torch.Tensor | None, d_marginals: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, None, None, None]:
         scores, mask, marginals = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            marginals = _Marginals.apply(scores, mask, *ctx.options)
-        return d_log_z.view(-1, 1, 1) * marginals, None, None, None
-
-
-class _Marginals(torch.autograd.Function):
-    """
-    The marginals' Jacobian is the Hessian of `log Z`, hence symmetric: its product with a gradient from the left is the
-    derivative of the marginals in the direction of that gradient.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, summation: Summation
-    ) -> torch.Tensor:
-        ctx.save_for_backward(scores, mask)
-        ctx.options = single_root, summation
-        return summation(scores, mask, single_root)[1]
-
-    @staticmethod
-    def backward(ctx: Any, d_marginals: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        return _HessianProduct.apply(d_marginals, *ctx.saved_tensors, *ctx.options), None, None, None
+        d_scores = None
+        if d_log_z is not None:
+            d_scores = d_log_z.view(-1, 1, 1) * marginals
+        if d_marginals is not None:
+            product = _HessianProduct.apply(d_marginals, scores, mask, *ctx.options)
+            d_scores = product if d_scores is None else d_scores + product
+        return d_scores, None, None, None
 
 
 class _HessianProduct(torch.autograd.Function):
@@ -84,11 +84,32 @@ class _HessianProduct(torch.autograd.Function):
         single_root: bool,
         summation: Summation,
     ) -> torch.Tensor:
-        return summation(scores, mask, single_root, direction)[1]
+        ctx.save_for_backward(direction, scores, mask)
+        ctx.options = single_root, summation
+        return summation.numbers(scores, mask, single_root, direction)[1]
 
     @staticmethod
-    def backward(ctx: Any, d_product: torch.Tensor) -> None:
-        raise NotImplementedError("third derivatives of a log-partition function")
+    def backward(
+        ctx: Any, d_product: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None, None]:
+        direction, scores, mask = ctx.saved_tensors
+        single_root, summation = ctx.options
+        d_direction = d_scores = None
+        if ctx.needs_input_grad[0]:
+            d_direction = _HessianProduct.apply(d_product, scores, mask, single_root, summation)
+        if ctx.needs_input_grad[1]:
+            # Nobody has written the third derivatives of `log Z` down: autograd finds them.
+            create_graph = torch.is_grad_enabled()
+            with torch.enable_grad():
+                if not create_graph:
+                    direction, scores = direction.detach(), scores.detach().requires_grad_()
+                marginals = summation.operations(scores, mask, single_root)[1]
+                if not marginals.requires_grad:
+                    # They are constant: no sentence has more than one token.
+                    return d_direction, torch.zeros_like(scores), None, None, None
+                (product,) = torch.autograd.grad(marginals, scores, direction, create_graph=True)
+                (d_scores,) = torch.autograd.grad(product, scores, d_product, create_graph=create_graph)
+        return d_direction, d_scores, None, None, None
 
 
 def sum_on_host(
@@ -99,9 +120,9 @@ def sum_on_host(
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    A `Summation` by a compiled kernel on the CPU. The derivative is taken by a complex step
-    ([Squire & Trapp, 1998](https://doi.org/10.1137/S003614459631241X)): exact, as nothing is subtracted, and by the
-    same code. Raises `FloatingPointError` where the numbers leave the kernel's range.
+    The numbers of a [`Summation`](#summation) by a compiled kernel on the CPU. The derivative is taken by a complex
+    step ([Squire & Trapp, 1998](https://doi.org/10.1137/S003614459631241X)): exact, as nothing is subtracted, and by
+    the same code. Raises `FloatingPointError` where the numbers leave the kernel's range.
     """
     scores = scores.detach()
     values = scores if direction is None else torch.complex(scores, EPSILON * direction)
@@ -123,7 +144,7 @@ def sum_by_autograd(
     single_root: bool,
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A `Summation` by a function of torch operations that returns `log Z` and the marginals, on any device."""
+    """The numbers of a [`Summation`](#summation) by its operations, on any device."""
     if direction is None:
         return function(scores.detach(), mask, single_root)
     with torch.enable_grad():

@@ -2,7 +2,9 @@ import torch
 from torch.nn.functional import pad
 
 from spigot_allennlp.checks import positive
-from spigot_allennlp.nn.errors import check_shapes, no_structure, not_a_score
+from spigot_allennlp.nn.errors import check_count, check_shapes, no_structure, not_a_score
+from spigot_allennlp.nn.log_add import log_add
+from spigot_allennlp.nn.sampling import draw_uniform
 from spigot_allennlp.structures.structure import Structure
 
 # Stands for a score of -inf where sums are differentiated: no gradient is NaN then.
@@ -55,10 +57,58 @@ class KSubset(Structure):
         after = [torch.full_like(before[0], FORBIDDEN).scatter(1, size.unsqueeze(1), 0)]
         for value in reversed(values.clamp(min=FORBIDDEN).unbind(1)[1:]):
             chosen = pad(after[-1][:, 1:], (0, 1), value=FORBIDDEN) + value.unsqueeze(1)
-            after.append(torch.logaddexp(after[-1], chosen))
+            after.append(log_add(after[-1], chosen))
         # Shape: (batch, length, k)
         ways = torch.stack(before, 1)[:, :, :-1] + torch.stack(after[::-1], 1)[:, :, 1:]
         return (ways.logsumexp(2) + values - total).exp().to(scores.dtype)
+
+    def sample(
+        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """Position by position from the last one, by the log-sums over what can be chosen before each."""
+        check_count("num_samples", num_samples)
+        values, size = _checked_values(scores.detach(), mask, self.k)
+        before = _log_sums_before(values, self.k)
+        z = scores.new_zeros((num_samples, *scores.shape))
+        uniform = draw_uniform(*z.shape, like=scores, generator=generator)
+        # How many are still to choose. Shape: (batch, num_samples)
+        left = size.unsqueeze(1).expand(-1, num_samples)
+        for position in reversed(range(values.size(1))):
+            chosen = before[position].gather(1, (left - 1).clamp(min=0)) + values[:, position].unsqueeze(1)
+            probability = (chosen - before[position + 1].gather(1, left)).exp()
+            has_to_be = before[position].gather(1, left) <= FORBIDDEN / 2
+            is_chosen = (left > 0) & ((uniform[:, :, position].t() < probability) | has_to_be)
+            z[:, :, position] = is_chosen.t().to(z.dtype)
+            left = left - is_chosen.long()
+        return z
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Position by position: of the subsets of so many of the positions up to there, the `k` best are among the `k`
+        best without the last one and the `k` best with it.
+        """
+        check_count("k", k)
+        values, size = _checked_values(scores.detach(), mask, self.k)
+        # By how many positions are chosen, best first. Shape: (batch, self.k + 1, k)
+        best = values.new_full((len(values), self.k + 1, k), -torch.inf)
+        best[:, 0, 0] = 0
+        origins = []
+        for value in values.unbind(1):
+            chosen = pad(best[:, :-1], (0, 0, 1, 0), value=-torch.inf) + value.view(-1, 1, 1)
+            best, origin = torch.cat((best, chosen), 2).topk(k, 2)
+            origins.append(origin)
+        z = scores.new_zeros((k, *scores.shape))
+        sentences = torch.arange(len(values), device=scores.device).unsqueeze(1)
+        # Shape: (batch, k)
+        left = size.unsqueeze(1).expand(-1, k)
+        totals = best[sentences, left, torch.arange(k, device=scores.device)]
+        place = torch.arange(k, device=scores.device).expand_as(left)
+        for position in reversed(range(values.size(1))):
+            place = origins[position][sentences, left, place]
+            is_chosen = (place >= k) & (totals > -torch.inf)
+            z[:, :, position] = is_chosen.t().to(z.dtype)
+            left, place = left - is_chosen.long(), place % k
+        return z, totals.t().to(scores.dtype)
 
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
@@ -111,6 +161,5 @@ def _log_sums_before(values: torch.Tensor, k: int) -> list[torch.Tensor]:
     log_sums = [nothing]
     for value in values.clamp(min=FORBIDDEN).unbind(1):
         chosen = pad(log_sums[-1][:, :-1], (1, 0), value=FORBIDDEN) + value.unsqueeze(1)
-        # Not `logaddexp`, whose second derivative is NaN where one is far below the other.
-        log_sums.append(torch.stack((log_sums[-1], chosen)).logsumexp(0))
+        log_sums.append(log_add(log_sums[-1], chosen))
     return log_sums

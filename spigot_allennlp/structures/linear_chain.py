@@ -1,5 +1,6 @@
 import torch
 
+from spigot_allennlp.nn.decoding import k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import check_shapes, no_structure, not_a_score
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
@@ -71,6 +72,23 @@ class LinearChain(Structure):
         after = torch.stack(backward[::-1], 1).unsqueeze(2)
         marginals = (before + values + after - total.view(-1, 1, 1, 1)).exp()
         return marginals.masked_fill(~_parts(scores, mask), 0).to(scores.dtype)
+
+    def sample(
+        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """From the last label to the first, by the sums of the forward algorithm, on the CPU."""
+        from spigot_allennlp.nn.kernels.chain import sample_chains
+
+        values = _checked_values(scores.detach(), mask)
+        pairs = sample_on_host(sample_chains, values, mask, num_samples=num_samples, generator=generator)
+        return one_hot(pairs, like=scores.flatten(2)).view(num_samples, *scores.shape)
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """From the last label to the first, best first, by the sums of Viterbi's algorithm, on the CPU."""
+        from spigot_allennlp.nn.kernels.chain import k_best_chains
+
+        pairs, totals = k_best_on_host(k_best_chains, _checked_values(scores.detach(), mask), mask, k=k)
+        return one_hot(pairs, like=scores.flatten(2)).view(k, *scores.shape), totals.to(scores.dtype)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""

@@ -1,10 +1,11 @@
 import torch
 
-from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
+from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.cuts import project_onto_arborescences
-from spigot_allennlp.nn.decoding import decode_on_host
-from spigot_allennlp.nn.errors import no_structure
-from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.decoding import decode_on_host, k_best_on_host, one_hot, sample_on_host
+from spigot_allennlp.nn.errors import check_count, no_structure
+from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.sampling import draw_options
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
 
@@ -34,17 +35,55 @@ class NonprojectiveTree(DependencyTree):
         """
         By the matrix-tree theorem ([Tutte, 1948](https://doi.org/10.1017/S030500410002444X)); for a single root as
         [Koo et al., 2007](https://aclanthology.org/D07-1015/). `O(length^3)` time and `O(length^2)` memory. It is
-        computed in float64 and subtracts no sums from each other, so that it holds for scores of any spread. Twice
-        differentiable.
+        computed in float64 and subtracts no sums from each other, so that it holds for scores of any spread.
+        Differentiable any number of times.
 
         On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
         log space by torch operations.
         """
-        return log_partition(_sum_over_arborescences, scores, mask, self.single_root)
+        return self.log_partition_and_marginals(scores, mask)[0]
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The gradient of `log_partition`, once differentiable."""
-        return marginals(_sum_over_arborescences, scores, mask, self.single_root)
+        """The gradient of `log_partition`. Differentiable, and twice too, though the second time takes longer."""
+        return self.log_partition_and_marginals(scores, mask)[1]
+
+    def log_partition_and_marginals(
+        self, scores: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return log_partition_and_marginals(_SUMMATION, scores, mask, self.single_root)
+
+    def sample(
+        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """
+        By the loop-erased random walk of [Wilson, 1996](https://doi.org/10.1145/237814.237880), with another way out of
+        cycles that are too likely. Of a single root, the token under ROOT is drawn first, by its marginal; what hangs
+        from it is then a tree without further rules.
+        """
+        from spigot_allennlp.nn.kernels.sample_arborescences import sample_arborescences
+
+        check_arc_shapes(scores, mask)
+        check_count("num_samples", num_samples)
+        tops = torch.zeros(num_samples, len(scores), dtype=torch.long)
+        if self.single_root:
+            with_tokens = mask[:, 1:].any(1)
+            tops_of_all = self.marginals(scores.detach().double(), mask)[:, :, 0].log()
+            tops_of_all[~with_tokens, 0] = 0
+            tops = draw_options(tops_of_all, num_samples, generator).cpu()
+        kernel = sample_arborescences
+        heads = sample_on_host(kernel, scores, mask, tops.numpy(), num_samples=num_samples, generator=generator)
+        return one_hot(heads, like=scores)
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        By the method of [Camerini, Fratta & Maffioli, 1980](https://doi.org/10.1002/net.3230100202), in `O(k length^2)`
+        on all but odd scores; a single root as [Zmigrod et al., 2021](https://aclanthology.org/2021.acl-long.423/).
+        """
+        from spigot_allennlp.nn.kernels.k_best_arborescences import k_best_arborescences
+
+        check_arc_shapes(scores, mask)
+        heads, totals = k_best_on_host(k_best_arborescences, scores, mask, self.single_root, k=k)
+        return one_hot(heads, like=scores), totals
 
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """By cutting planes in the dual: see [`nn/cuts.py`](../nn/cuts.md)."""
@@ -118,3 +157,6 @@ def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: boo
         slope = slope.scatter(2, pivot.view(-1, 1, 1).expand(-1, length, 1), into_pivot.unsqueeze(2))
         slope = slope.index_put((rows, pivot), out_of_pivot.where(remains, FORBIDDEN))
     return log_z, (scores + slope).exp()
+
+
+_SUMMATION = Summation(_sum_over_arborescences, _sum_in_log_space)

@@ -1,9 +1,9 @@
 import torch
 
-from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
-from spigot_allennlp.nn.decoding import decode_on_host
+from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
+from spigot_allennlp.nn.decoding import decode_on_host, k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import no_structure
-from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_by_autograd, sum_on_host
 from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
@@ -31,17 +31,44 @@ class ProjectiveTree(DependencyTree):
     def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         By the inside algorithm over the spans of [Eisner, 1996](https://aclanthology.org/C96-1058/). `O(length^3)`
-        time, computed in float64 with an exponent for each sum, so that it holds for scores of any spread. Twice
-        differentiable.
+        time, computed in float64 with an exponent for each sum, so that it holds for scores of any spread.
+        Differentiable any number of times.
 
         On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
         once, by torch operations, whose gradient needs `O(length^3)` memory.
         """
-        return log_partition(_sum_over_projective_trees, scores, mask, self.single_root)
+        return self.log_partition_and_marginals(scores, mask)[0]
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The gradient of `log_partition`, once differentiable."""
-        return marginals(_sum_over_projective_trees, scores, mask, self.single_root)
+        """The gradient of `log_partition`. Differentiable, and twice too, though the second time takes longer."""
+        return self.log_partition_and_marginals(scores, mask)[1]
+
+    def log_partition_and_marginals(
+        self, scores: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return log_partition_and_marginals(_SUMMATION, scores, mask, self.single_root)
+
+    def sample(
+        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """From the top down, by the sums over all spans; `O(length^3)`, and a few `length` for each sample."""
+        from spigot_allennlp.nn.kernels.sample_projective import sample_projective_trees
+
+        check_arc_shapes(scores, mask)
+        kernel = sample_projective_trees
+        heads = sample_on_host(kernel, scores, mask, self.single_root, num_samples=num_samples, generator=generator)
+        return one_hot(heads, like=scores)
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        From the top down, best first, by the chart of `argmax`. That is as if [Huang & Chiang,
+        2005](https://aclanthology.org/W05-1506/), algorithm 3, knew beforehand what a choice is worth.
+        """
+        from spigot_allennlp.nn.kernels.k_best_eisner import k_best_projective_trees
+
+        check_arc_shapes(scores, mask)
+        heads, totals = k_best_on_host(k_best_projective_trees, scores, mask, self.single_root, k=k)
+        return one_hot(heads, like=scores), totals
 
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """By an active set around Eisner's algorithm: see [`nn/projective_hull.py`](../nn/projective_hull.md)."""
@@ -107,3 +134,6 @@ def _inside(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torc
     if (none := log_z < FORBIDDEN / 2).any():
         raise no_structure(int(none.int().argmax()))
     return log_z + arc[:, 0, 0] * 0
+
+
+_SUMMATION = Summation(_sum_over_projective_trees, _sum_in_log_space)

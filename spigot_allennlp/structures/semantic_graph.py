@@ -5,13 +5,22 @@ import torch
 from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.arcs import arc_mask
-from spigot_allennlp.nn.errors import check_shapes, not_a_score
-from spigot_allennlp.nn.label_assignment import assign_labels, label_indicators, project_onto_label_assignments
+from spigot_allennlp.nn.decoding import one_hot
+from spigot_allennlp.nn.errors import check_count, check_shapes, not_a_score
+from spigot_allennlp.nn.k_best import k_best_sums
+from spigot_allennlp.nn.label_assignment import (
+    assign_labels,
+    k_best_labels,
+    label_indicators,
+    project_onto_label_assignments,
+)
 from spigot_allennlp.nn.label_simplices import (
     project_arcs_then_labels,
     project_onto_label_simplices,
     project_onto_switched_label_simplices,
 )
+from spigot_allennlp.nn.log_add import log_add
+from spigot_allennlp.nn.sampling import draw_options, draw_uniform
 from spigot_allennlp.structures.structure import Structure, project_onto_hull_of
 
 
@@ -25,8 +34,8 @@ class SemanticGraph(Structure):
 
     This is the basic model of NeurboParser ([Peng, Thomson & Smith, 2017](https://aclanthology.org/P17-1186/), section
     2), with the determinism rule of [Flanigan et al. (2014)](https://aclanthology.org/P14-1134/) solved exactly.
-    `argmax` and `project` keep this rule. `log_partition` and `marginals`, where it is intractable (a sum over
-    matchings, that is a permanent), and the relaxations leave it out.
+    `argmax`, `top_k` and `project` keep this rule. The distribution, where it is intractable (a sum over matchings,
+    that is a permanent), and the relaxations leave it out.
 
     Registered as a `Structure` with name "semantic_graph".
 
@@ -102,8 +111,7 @@ class SemanticGraph(Structure):
         `log(1 + exp(own score + t))` where it is a part; on and without arcs counts as a structure of its own.
         """
         _, on = self._log_linear_parts(scores, mask)
-        # Not `logaddexp(on, 0)`, whose second derivative is NaN far below 0.
-        log_partition = -torch.nn.functional.logsigmoid(-on) if self.predicates else on
+        log_partition = log_add(on, torch.zeros_like(on)) if self.predicates else on
         return log_partition.sum(1).to(scores.dtype)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -117,6 +125,53 @@ class SemanticGraph(Structure):
             marginals = marginals * is_on[:, :, None, None]
             marginals = _with_predicates(is_on, marginals)
         return marginals.to(scores.dtype)
+
+    def sample(
+        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """Predicate by predicate and arc by arc, without the rule for deterministic labels, as `log_partition` is."""
+        check_count("num_samples", num_samples)
+        options, on = self._log_linear_parts(scores.detach().double(), mask)
+        label = draw_options(options, num_samples, generator) - 1
+        uniform = draw_uniform(num_samples, *on.shape, like=on, generator=generator)
+        return self._indicators(label, uniform < on.sigmoid() if self.predicates else uniform >= 0, scores)
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        With the rule for deterministic labels. Each predicate's best ways to have arcs are those of pairs of arguments,
+        then of pairs of pairs, and so on; where some break the rule, they are found as [Murty,
+        1968](https://doi.org/10.1287/opre.16.3.682), on the CPU. The best ways of predicates are joined likewise.
+        """
+        check_count("k", k)
+        values = scores.detach().double()
+        options, _ = self._log_linear_parts(values, mask)
+        # Shape: (batch, predicates, k) and (batch, predicates, k, arguments), -1 for no arc
+        totals, option = k_best_sums(options, k)
+        label = option - 1
+        if self.deterministic_labels:
+            is_deterministic = self._is_deterministic(scores)
+            uses = torch.nn.functional.one_hot(option, options.size(3)).sum(3)[..., 1:]
+            broken = ((uses > 1) & is_deterministic & (totals > -torch.inf).unsqueeze(3)).flatten(2).any(2)
+            rows = options[broken][..., 1:]
+            label[broken], totals[broken] = k_best_labels(rows, (rows > -torch.inf).any(2), is_deterministic, k)
+        if self.predicates:
+            own = values[:, :, 0, 0].masked_fill(~mask, -torch.inf)
+            # To be off is one more way, the last.
+            totals = torch.nn.functional.pad(totals + own.unsqueeze(2), (0, 1))
+            label = torch.nn.functional.pad(label, (0, 0, 0, 1), value=-1)
+        # Shape: (batch, k) and (batch, predicates, k)
+        totals, way = k_best_sums(totals, k)
+        way = way.transpose(1, 2)
+        label = label.gather(2, way.unsqueeze(3).expand(*way.shape, label.size(3)))
+        is_on = (way < k) & (totals > -torch.inf).unsqueeze(1)
+        return self._indicators(label.movedim(2, 0), is_on.movedim(2, 0), scores), totals.t().to(scores.dtype)
+
+    def _indicators(self, label: torch.Tensor, is_on: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Graphs, `(ways, *scores.shape)`, of labels, -1 for none, whose predicates are on, `(ways, batch, length)`."""
+        z = one_hot(label.masked_fill(~is_on.unsqueeze(3), -1), like=scores)
+        if self.predicates:
+            z[..., 0, 0] = is_on.to(z.dtype)
+        return z
 
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """

@@ -1,7 +1,10 @@
 import torch
 
 from spigot_allennlp.nn.arcs import arc_mask, check_arc_shapes
-from spigot_allennlp.nn.errors import no_structure, not_a_score
+from spigot_allennlp.nn.decoding import one_hot
+from spigot_allennlp.nn.errors import check_count, no_structure, not_a_score
+from spigot_allennlp.nn.k_best import k_best_sums
+from spigot_allennlp.nn.sampling import draw_options
 from spigot_allennlp.structures.heads import Heads
 from spigot_allennlp.structures.structure import Structure
 
@@ -32,6 +35,25 @@ class SingleHead(Heads):
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         _choices(point.detach(), mask)
         return self.project_local(point, mask)
+
+    def sample(
+        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """Token by token."""
+        check_count("num_samples", num_samples)
+        choices, has_choice = _choices(scores.detach().double(), mask)
+        heads = draw_options(choices, num_samples, generator)
+        return one_hot(heads.where(has_choice, -1), like=scores)
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """By joining the best heads of tokens, then those of pairs of tokens, and so on."""
+        check_count("k", k)
+        choices, has_choice = _choices(scores.detach().double(), mask)
+        # A position without a choice has one way to be, worth 0.
+        choices[..., 1:].masked_fill_(~has_choice.unsqueeze(2), -torch.inf)
+        totals, heads = k_best_sums(choices, k)
+        is_there = has_choice.unsqueeze(1) & (totals > -torch.inf).unsqueeze(2)
+        return one_hot(heads.where(is_there, -1).transpose(0, 1), like=scores), totals.t().to(scores.dtype)
 
 
 def _choices(scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

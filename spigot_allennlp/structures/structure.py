@@ -7,23 +7,33 @@ from allennlp.common.checks import ConfigurationError
 from spigot_allennlp.nn.active_set import ActiveSet, Argmax, hull_projection, project_onto_hull
 
 # What each operation follows from, where a class does not write it itself.
-_FOLLOWS_FROM = {
+_FOLLOWS_FROM: dict[str, tuple[str, ...] | None] = {
     "argmax": None,
     "log_partition": None,
-    "marginals": "log_partition",
-    "project": "argmax",
-    "project_local": "project",
+    "marginals": ("log_partition",),
+    "project": ("argmax",),
+    "project_local": ("project",),
+    "log_prob": ("log_partition",),
+    "entropy": ("log_partition", "marginals"),
+    "cross_entropy": ("log_partition", "marginals"),
+    "kl": ("log_partition", "marginals"),
+    "minimum_bayes_risk": ("argmax", "marginals"),
+    "sample": None,
+    "top_k": ("argmax",),
 }
+# A part of less probability counts as one that a distribution never has: in sums, it could as well be a rounding error.
+NEGLIGIBLE = 1e-12
 
 
 class Structure(Registrable):
     """
     What is predicted: a finite set `Z` of 0/1 tensors (trees, graphs, label sequences), one set per sentence. A
-    structure knows its argmax, its polytope `conv(Z)` and its marginals; it knows nothing of gradients, which are the
-    business of [`StructuredArgmax`](../surrogates/structured_argmax.md).
+    structure knows its argmax, its polytope `conv(Z)` and its distribution `p(z) ~ exp(scores . z)`; it knows nothing
+    of gradients, which are the business of [`StructuredArgmax`](../surrogates/structured_argmax.md).
 
-    Only `argmax` has to be written: both projections then follow from it. From `log_partition` follow the marginals.
-    [`operations`](#operations) says what a structure can do, and `cells` what its cells mean.
+    Only `argmax` has to be written: both projections and `top_k` then follow from it. From `log_partition` follow the
+    marginals and all that is said of the distribution, but for samples. [`operations`](#operations) says what a
+    structure can do, and `cells` what its cells mean.
 
     In every method `scores` (or `point`) is a floating tensor whose first axis is the batch and whose next axes are
     positions of the sentence, and `mask` is `(batch, length)` bool, True for ROOT (where the structure has one) and
@@ -58,6 +68,100 @@ class Structure(Registrable):
             log_z = self.log_partition(scores, mask).sum()
             return torch.autograd.grad(log_z, scores, create_graph=create_graph)[0]
 
+    def log_partition_and_marginals(
+        self, scores: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both, for the price of one where a structure finds them together."""
+        return self.log_partition(scores, mask), self.marginals(scores, mask)
+
+    def log_prob(self, structures: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        `log p(z) = scores . z - log_partition`, differentiable in the scores; -inf for a structure with a part that is
+        forbidden. That `structures` are in `Z` is not checked. They are like `scores`, and the result is `(batch,)`; or
+        they have an axis of samples first, as [`sample`](#sample) and [`top_k`](#top_k) return them, and the result is
+        `(samples, batch)`.
+        """
+        if structures.shape[-scores.dim() :] != scores.shape or structures.dim() > scores.dim() + 1:
+            expected = ", ".join(map(str, scores.shape))
+            raise ValueError(f"expected structures ({expected}) or (samples, {expected}), found {structures.shape}")
+        values = scores.double()
+        total = _inner(structures.double(), values, self.parts(scores, mask))
+        return (total - self.log_partition(values, mask)).to(scores.dtype)
+
+    def entropy(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        `-E[log p(z)]`, `(batch,)`, differentiable. Forbidden parts count 0, and get no gradient. Computed in float64.
+        """
+        return self._entropy_and_marginals(scores.double(), mask)[0].to(scores.dtype)
+
+    def cross_entropy(self, scores: torch.Tensor, other_scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        `-E[log q(z)]` for `z ~ p`, where `q` is the distribution of `other_scores`: `(batch,)`, differentiable in both.
+        Where -inf forbids `q` a part that `p` has with a probability above 1e-12, it is +inf, and that sentence has no
+        gradient; forbidden parts that `p` does not have count 0.
+        """
+        marginals = self.marginals(scores.double(), mask)
+        return self._cross_entropy(marginals, other_scores.double(), mask).to(scores.dtype)
+
+    def kl(self, scores: torch.Tensor, other_scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        The Kullback-Leibler divergence `E[log p(z) - log q(z)]` for `z ~ p`, where `q` is the distribution of
+        `other_scores`: `(batch,)`, differentiable in both, and +inf where [`cross_entropy`](#cross_entropy) is.
+        """
+        entropy, marginals = self._entropy_and_marginals(scores.double(), mask)
+        return (self._cross_entropy(marginals, other_scores.double(), mask) - entropy).to(scores.dtype)
+
+    def _entropy_and_marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        log_z, marginals = self.log_partition_and_marginals(scores, mask)
+        possible = self.parts(scores, mask) & (scores > -torch.inf)
+        return log_z - _inner(marginals, scores, possible), marginals
+
+    def _cross_entropy(self, marginals: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        parts, forbidden = self.parts(scores, mask), scores == -torch.inf
+        cross_entropy = self.log_partition(scores, mask) - _inner(marginals, scores, parts & ~forbidden)
+        is_missed = (parts & forbidden & (marginals > NEGLIGIBLE)).flatten(1).any(1)
+        return cross_entropy.masked_fill(is_missed, torch.inf)
+
+    def minimum_bayes_risk(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        The structure that differs from `z ~ p(z)` in the fewest cells on average: `argmax_{z in Z} (2 E[z] - 1) . z`,
+        0/1, like `scores`. Where all structures have as many parts, as trees have, it is also that of the best expected
+        overlap, `argmax_{z in Z} E[z] . z`. Forbidden parts stay so.
+        """
+        values = scores.detach().double()
+        agreement = 2 * self.marginals(values, mask) - 1
+        return self.argmax(agreement.masked_fill(values == -torch.inf, -torch.inf), mask).to(scores.dtype)
+
+    def sample(
+        self,
+        scores: torch.Tensor,
+        mask: torch.Tensor,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """
+        Independent structures `z ~ p(z) ~ exp(scores . z)`, exactly: 0/1, `(num_samples, *scores.shape)`, without a
+        gradient. With a `generator`, the numbers it has next decide; otherwise those of torch's own.
+        """
+        raise NotImplementedError
+
+    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        The `k` best structures, each another one, best first.
+
+        Unless a structure knows better, this is the method of [Lawler, 1972](https://doi.org/10.1287/mnsc.18.7.401): as
+        many calls of `argmax` for each of the `k` as it has parts, for all of them at once.
+
+        # Returns
+
+        `tuple[torch.Tensor, torch.Tensor]`
+            The structures, 0/1, `(k, *scores.shape)`, and their scores, `(k, batch)`, without gradients. Where a
+            sentence has fewer, zeros and -inf follow.
+        """
+        from spigot_allennlp.nn.k_best import k_best
+
+        return k_best(self.argmax, scores.detach(), mask, self.parts(scores, mask), k)
+
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The nearest point of `conv(Z)`, to 1e-6 in each coordinate, of the shape of `point`, differentiable."""
         return project_onto_hull_of(self.argmax, point, mask)
@@ -84,11 +188,10 @@ class Structure(Registrable):
     def operations(self) -> frozenset[str]:
         """The names of the methods that can be called: those that the class writes, and those that follow from them."""
 
-        def is_there(operation: str | None) -> bool:
-            if operation is None:
-                return False
+        def is_there(operation: str) -> bool:
             is_written = getattr(type(self), operation) is not getattr(Structure, operation)
-            return is_written or is_there(_FOLLOWS_FROM[operation])
+            follows_from = _FOLLOWS_FROM[operation]
+            return is_written or (follows_from is not None and all(map(is_there, follows_from)))
 
         return frozenset(filter(is_there, _FOLLOWS_FROM))
 
@@ -103,6 +206,15 @@ def registered_name(instance: Registrable, registry: type[Registrable]) -> str:
     """The name that configs have for the class of `instance` or, where it is not registered, that of the class."""
     kind = type(instance)
     return next((name for name in registry.list_available() if registry.by_name(name) is kind), kind.__name__)
+
+
+def _inner(weights: torch.Tensor, scores: torch.Tensor, possible: torch.Tensor) -> torch.Tensor:
+    """
+    The sum over all cells of a sentence of `weights * scores`, where they are `possible`; a weight of 0 counts 0.
+    `(batch,)`, or `(samples, batch)` where `weights` have an axis of samples before those of `scores`.
+    """
+    products = weights * scores.where(possible & (weights != 0), 0.0)
+    return products.flatten(1 - scores.dim()).sum(-1)
 
 
 def project_onto_hull_of(argmax: Argmax, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

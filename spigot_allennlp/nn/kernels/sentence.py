@@ -35,3 +35,22 @@ def load_sentence(scores: np.ndarray, mask: np.ndarray, token: np.ndarray, arc: 
 def exp(score: float | complex) -> float | complex:
     """The exponential of a number whose imaginary part, if any, is infinitesimal."""
     return math.exp(score.real) * (1 + (score - score.real))
+
+
+@njit(nogil=True, cache=True)
+def write_ranked(
+    found: np.ndarray, arc: np.ndarray, size: int, token: np.ndarray, heads: np.ndarray, totals: np.ndarray
+) -> None:
+    """
+    Writes trees over the tokens that [`load_sentence`](#load_sentence) has loaded, their heads `(trees, size)`, into
+    `heads`, `(trees or more, length)`, as positions of the sentence, and their scores into `totals`, in falling order.
+    """
+    total = np.zeros(len(found))
+    for rank in range(len(found)):
+        for modifier in range(1, size):
+            total[rank] += arc[modifier, found[rank, modifier]]
+    order = np.argsort(-total, kind="mergesort")
+    for rank in range(len(found)):
+        totals[rank] = total[order[rank]]
+        for modifier in range(1, size):
+            heads[rank, token[modifier]] = token[found[order[rank], modifier]]
