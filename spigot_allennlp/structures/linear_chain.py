@@ -1,5 +1,6 @@
 import torch
 
+from spigot_allennlp.nn.chain_hull import project_onto_sequences
 from spigot_allennlp.nn.linear_chain import best_label_sequence, chain_log_partition, chain_marginals, chain_parts
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
@@ -25,6 +26,9 @@ class LinearChain(Structure):
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         return chain_marginals(scores, mask)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+        return project_onto_sequences(point, mask)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""
