@@ -1,5 +1,6 @@
 import torch
 
+from spigot_allennlp.nn.chain_hull import project_onto_sequences
 from spigot_allennlp.nn.decoding import k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import check_shapes, no_structure, not_a_score
 from spigot_allennlp.nn.simplex import project_onto_simplex
@@ -89,6 +90,10 @@ class LinearChain(Structure):
 
         pairs, totals = k_best_on_host(k_best_chains, _checked_values(scores.detach(), mask), mask, k=k)
         return one_hot(pairs, like=scores.flatten(2)).view(k, *scores.shape), totals.to(scores.dtype)
+
+    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """By Newton steps over flows: see [`nn/chain_hull.py`](../nn/chain_hull.md)."""
+        return project_onto_sequences(point, mask, self.argmax)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""
