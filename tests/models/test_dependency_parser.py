@@ -93,7 +93,7 @@ class TestDependencyParser(ModelTestCase):
 
     def test_a_structure_that_is_no_tree_is_refused(self):
         params = Params.from_file(str(CONFIG), json.dumps({"model.structure": "linear_chain"}))["model"]
-        with pytest.raises(ConfigurationError, match="needs a structure of heads, .* whose cells are label pairs"):
+        with pytest.raises(ConfigurationError, match=r"needs a structure of heads, .* whose cells are label pairs"):
             Model.from_params(vocab=self.vocab, params=params)
 
     def test_a_loss_that_needs_what_the_structure_lacks_is_refused(self, my_tree):
