@@ -92,3 +92,32 @@ def test_the_plugin_file_is_all_the_framework_needs(monkeypatch):
     )
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip().splitlines()[-1] == "False"  # no compiler is loaded before it is needed
+
+
+# Imports the package as `--include-package` does, and then by `.allennlp_plugins`, where no extra is installed.
+INCLUDE = """
+import sys
+from allennlp.common.plugins import import_plugins
+from allennlp.common.util import import_module_and_submodules
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NotInstalled())
+import_module_and_submodules("spigot_allennlp")
+from allennlp.commands import Subcommand
+from allennlp.training import Trainer
+
+print({"spigot"} <= set(Trainer.list_available()), {"spigot-tune"} <= set(Subcommand.list_available()))
+import_plugins()
+"""
+SERVE = ["fastapi", "fastapi_offline", "httptools", "prometheus_client", "uvicorn"]
+TUNE = ["matplotlib", "optuna", "sqlalchemy"]
+
+
+def test_including_the_package_works_without_the_extras_and_beside_the_plugin_file():
+    command = [sys.executable, "-W", "ignore", "-c", INCLUDE, *SERVE, *TUNE]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FIXTURES_ROOT.parent)
+    assert result.returncode == 0 and result.stdout.splitlines() == ["True True"], result.stderr

@@ -30,7 +30,7 @@ from spigot_allennlp.server.limits import Limits
 class Serve(Subcommand):
     """
     `allennlp spigot-serve`: puts a model behind an address, with a page to try it. See
-    [`create_app`](../server/app.md).
+    [`create_app`](../server/_app.md).
     """
 
     @overrides
@@ -100,8 +100,8 @@ def serve(
     try:
         import uvicorn
 
-        from spigot_allennlp.server.access_log import write_access_log
-        from spigot_allennlp.server.app import create_app
+        from spigot_allennlp.server._access_log import write_access_log
+        from spigot_allennlp.server._app import create_app
         from spigot_allennlp.server.model_process import ModelProcess
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error}: install the extra `serve` of this package") from error

@@ -66,7 +66,7 @@ def tune(
 
     config_file : `str` or `PathLike`
     search_space_file : `str` or `PathLike`
-        See [`SearchSpace`](../tuning/search_space.md#searchspace).
+        See [`SearchSpace`](../tuning/_search_space.md#searchspace).
     folder : `str` or `PathLike`
         The state of the sweep, its reports, and a serialization directory for each trial.
     study_name : `str`, optional (default = `"spigot-tune"`)
@@ -83,7 +83,7 @@ def tune(
     pruner : `str`, optional (default = `"median"`)
     keep_best_only : `bool`, optional (default = `False`)
         Whether weights and archives of all trials but the best are deleted. For this and the three before see
-        [`Sweep`](../tuning/sweep.md#sweep).
+        [`Sweep`](../tuning/_sweep.md#sweep).
 
     # Returns
 
@@ -95,9 +95,9 @@ def tune(
     space or the folder cannot be used; `FileNotFoundError`, if there is no config or search space.
     """
     try:
+        from spigot_allennlp.tuning._search_space import SearchSpace
+        from spigot_allennlp.tuning._sweep import Sweep
         from spigot_allennlp.tuning.config import TunedConfig
-        from spigot_allennlp.tuning.search_space import SearchSpace
-        from spigot_allennlp.tuning.sweep import Sweep
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error}: install the extra `tune` of this package") from error
     with explained(OSError):

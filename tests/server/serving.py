@@ -7,7 +7,7 @@ import pytest
 uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 pytest.importorskip("fastapi_offline", reason="needs the extra `serve`")
 
-from spigot_allennlp.server.app import create_app  # noqa: E402
+from spigot_allennlp.server._app import create_app  # noqa: E402
 from spigot_allennlp.server.limits import Limits  # noqa: E402
 from tests import PATIENCE  # noqa: E402
 

@@ -194,7 +194,7 @@ class TestStarting:
 
 class TestObservation:
     def test_the_access_log_has_an_object_for_each_request(self, predictor, caplog):
-        caplog.set_level(logging.INFO, logger="spigot_allennlp.server.access_log")
+        caplog.set_level(logging.INFO, logger="spigot_allennlp.server._access_log")
         with serving(predictor) as url, httpx.Client(base_url=url) as client:
             ids = [client.post("/predict", json=SENTENCE).headers["X-Request-ID"]]
             ids.append(client.get("/no%0Athing", headers={"X-Request-ID": 'no" good'}).headers["X-Request-ID"])

@@ -7,9 +7,9 @@ pytest.importorskip("optuna", reason="needs the extra `tune`")
 import optuna
 from optuna.trial import TrialState
 
+from spigot_allennlp.tuning._report import best_trial, format_settings, format_table, plot, table, write_report
+from spigot_allennlp.tuning._search_space import SearchSpace
 from spigot_allennlp.tuning.config import Metric
-from spigot_allennlp.tuning.report import best_trial, format_settings, format_table, plot, table, write_report
-from spigot_allennlp.tuning.search_space import SearchSpace
 
 SPACE = SearchSpace(
     {

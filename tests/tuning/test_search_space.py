@@ -4,7 +4,7 @@ from allennlp.common.checks import ConfigurationError
 pytest.importorskip("optuna", reason="needs the extra `tune`")
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from spigot_allennlp.tuning.search_space import SearchSpace
+from spigot_allennlp.tuning._search_space import SearchSpace
 
 FLOAT = {"type": "float", "low": 1e-4, "high": 1, "log": True}
 

@@ -14,9 +14,9 @@ from filelock import FileLock
 
 from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.tuning import sweep as sweep_module
+from spigot_allennlp.tuning._search_space import SearchSpace
+from spigot_allennlp.tuning._sweep import Sweep
 from spigot_allennlp.tuning.config import TunedConfig
-from spigot_allennlp.tuning.search_space import SearchSpace
-from spigot_allennlp.tuning.sweep import Sweep
 
 CONFIG = """{
   hidden_dim:: 5,

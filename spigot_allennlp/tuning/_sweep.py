@@ -18,8 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from overrides import overrides
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from spigot_allennlp.tuning.config import Metric, TunedConfig
-from spigot_allennlp.tuning.report import (
+from spigot_allennlp.tuning._report import (
     ERROR,
     best_trial,
     format_settings,
@@ -28,7 +27,8 @@ from spigot_allennlp.tuning.report import (
     table,
     write_report,
 )
-from spigot_allennlp.tuning.search_space import SearchSpace
+from spigot_allennlp.tuning._search_space import SearchSpace
+from spigot_allennlp.tuning.config import Metric, TunedConfig
 from spigot_allennlp.tuning.training import check_trainable, describe, train
 
 logger = logging.getLogger(__name__)

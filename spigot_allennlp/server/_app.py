@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from spigot_allennlp.server.access_log import AccessLog, error_response
+from spigot_allennlp.server._access_log import AccessLog, error_response
 from spigot_allennlp.server.limits import Limits
 from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError, SentenceModel
 from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures, num_tokens

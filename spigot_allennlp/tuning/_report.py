@@ -15,8 +15,8 @@ from matplotlib.ticker import NullFormatter
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from spigot_allennlp.tuning._search_space import SearchSpace
 from spigot_allennlp.tuning.config import Metric
-from spigot_allennlp.tuning.search_space import SearchSpace
 
 ERROR = "error"
 """The attribute of a failed trial that has its error."""
