@@ -8,17 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from spigot_allennlp.nn.kernels.cholesky import FAST_SUMS, factorise, solve_by_factor
+
 # How far a cut may be from its bound, while numbers are about 1.
 TOLERANCE = 1e-11
 # The dual has no maximum where there is no such point. Multipliers that rounding would let stand for more than this
 # are taken for the sign of it.
 HOPELESS = 1e-6
-# A pivot of a Cholesky factor below this, relative to the diagonal, is 0 but for rounding.
-FLAT = 1e-9
 MAX_STEPS = 300
 MAX_TRIALS = 100
-# Sums may be taken in any order, so that they use vector instructions.
-_FAST_SUMS = {"reassoc", "contract"}
 
 
 class Rows(NamedTuple):
@@ -116,7 +114,7 @@ def update_row(rows: Rows, cuts: Cuts, active: np.ndarray, modifier: int, value:
     rows.count[modifier] = count
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST_SUMS)
+@njit(nogil=True, cache=True, fastmath=FAST_SUMS)
 def arcs_inside(rows: Rows, cuts: Cuts, k: int) -> float:
     total = 0.0
     for i in range(cuts.size[k]):
@@ -127,7 +125,7 @@ def arcs_inside(rows: Rows, cuts: Cuts, k: int) -> float:
     return total
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST_SUMS)
+@njit(nogil=True, cache=True, fastmath=FAST_SUMS)
 def fill_hessian(rows: Rows, cuts: Cuts, relevant: np.ndarray, hessian: np.ndarray) -> None:
     """
     The second derivatives, with opposite sign, in the multipliers of the `relevant` cuts: for cuts S and T the sum over
@@ -163,44 +161,6 @@ def fill_hessian(rows: Rows, cuts: Cuts, relevant: np.ndarray, hessian: np.ndarr
                 hessian[crossing[a], crossing[b]] += common
                 if a != b:
                     hessian[crossing[b], crossing[a]] += common
-
-
-@njit(nogil=True, cache=True, fastmath=_FAST_SUMS)
-def factorise(matrix: np.ndarray, basis: np.ndarray, known: int, flat: float, factor: np.ndarray) -> None:
-    """
-    The Cholesky factor of the rows and columns `basis` of a matrix, with the reciprocal of its diagonal; the first
-    `known` rows are kept. A pivot that vanishes, because nothing depends on that variable or others can stand in for
-    it, becomes `flat`.
-    """
-    for i in range(known, len(basis)):
-        row = factor[i]
-        pivot = matrix[basis[i], basis[i]]
-        for j in range(i):
-            value = matrix[basis[i], basis[j]]
-            other = factor[j]
-            for t in range(j):
-                value -= row[t] * other[t]
-            row[j] = value * other[j]
-            pivot -= row[j] ** 2
-        if pivot < FLAT * max(matrix[basis[i], basis[i]], 1.0):
-            pivot = flat
-        row[i] = 1.0 / np.sqrt(pivot)
-
-
-@njit(nogil=True, cache=True, fastmath=_FAST_SUMS)
-def solve_by_factor(factor: np.ndarray, values: np.ndarray) -> None:
-    """Solves for `values`, in place, by what [`factorise`](#factorise) made."""
-    for i in range(len(values)):
-        row = factor[i]
-        value = values[i]
-        for j in range(i):
-            value -= row[j] * values[j]
-        values[i] = value * row[i]
-    for i in range(len(values) - 1, -1, -1):
-        row = factor[i]
-        values[i] *= row[i]
-        for j in range(i):
-            values[j] -= row[j] * values[i]
 
 
 @njit(nogil=True, cache=True)
