@@ -2,7 +2,7 @@ import torch
 
 from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host
-from spigot_allennlp.nn.errors import no_structure
+from spigot_allennlp.nn.errors import check_totals
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
@@ -33,8 +33,8 @@ class NonprojectiveTree(DependencyTree):
         """
         By the matrix-tree theorem ([Tutte, 1948](https://doi.org/10.1017/S030500410002444X)); for a single root as
         [Koo et al., 2007](https://aclanthology.org/D07-1015/). `O(length^3)` time and `O(length^2)` memory. It is
-        computed in float64 and subtracts no sums from each other, so that it holds for scores of any spread. Twice
-        differentiable.
+        computed in float64 and subtracts no sums from each other, so that it holds however far scores spread, up to the
+        bound that all sums have. Twice differentiable.
 
         On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
         log space by torch operations.
@@ -94,8 +94,7 @@ def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: boo
         through_pivot = of_pivot.unsqueeze(2) + share.unsqueeze(1)
         weight = torch.stack((weight, through_pivot)).logsumexp(0)
         weight = weight.where(~torch.eye(length, dtype=torch.bool, device=mask.device), FORBIDDEN)
-    if (none := log_z < FORBIDDEN / 2).any():
-        raise no_structure(int(none.int().argmax()))
+    check_totals(log_z, length)
 
     # The logarithm of d log Z / d weight.
     slope = torch.full_like(scores, FORBIDDEN)

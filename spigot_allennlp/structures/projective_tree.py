@@ -2,7 +2,7 @@ import torch
 
 from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host
-from spigot_allennlp.nn.errors import no_structure
+from spigot_allennlp.nn.errors import check_totals
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
@@ -30,8 +30,8 @@ class ProjectiveTree(DependencyTree):
     def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         By the inside algorithm over the spans of [Eisner, 1996](https://aclanthology.org/C96-1058/). `O(length^3)`
-        time, computed in float64 with an exponent for each sum, so that it holds for scores of any spread. Twice
-        differentiable.
+        time, computed in float64 with an exponent for each sum, so that it holds however far scores spread, up to the
+        bound that all sums have. Twice differentiable.
 
         On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
         once, by torch operations, whose gradient needs `O(length^3)` memory.
@@ -99,6 +99,5 @@ def _inside(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torc
         rest = last.unsqueeze(1) - 1 - width
         right = right_by_last[rows.unsqueeze(1), rest.clamp(min=0), last.unsqueeze(1)].where(rest >= 0, FORBIDDEN)
         log_z = (left_by_first[:, :-1, 1] + arc[:, 1:, 0] + right).logsumexp(1).where(last > 0, log_z)
-    if (none := log_z < FORBIDDEN / 2).any():
-        raise no_structure(int(none.int().argmax()))
+    check_totals(log_z, length)
     return log_z + arc[:, 0, 0] * 0
