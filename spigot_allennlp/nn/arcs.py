@@ -2,10 +2,8 @@
 
 import torch
 
-from spigot_allennlp.nn.errors import check_shapes, not_a_score
-
-# Sums count scores below this as -inf.
-FORBIDDEN = -1e30
+from spigot_allennlp.nn.errors import check_scores, check_shapes
+from spigot_allennlp.nn.kernels import FORBIDDEN
 
 
 def arc_mask(mask: torch.Tensor) -> torch.Tensor:
@@ -32,11 +30,10 @@ def arc_mask(mask: torch.Tensor) -> torch.Tensor:
 def finite_arc_scores(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """
     The scores, with `FORBIDDEN`, a finite number, for arcs that no tree has or that -inf forbids: no gradient of a sum
-    over trees is NaN then. Raises `ValueError` where a score is NaN or +inf.
+    over trees is NaN then. Raises `ValueError` where a score is NaN, +inf or too large to be summed.
     """
     scores = scores.where(arc_mask(mask), FORBIDDEN)
-    if not (usable := (scores < float("inf")).flatten(1).all(1)).all():
-        raise not_a_score(int((~usable).int().argmax()))
+    check_scores(scores, to_be_summed=True)
     return scores.where(scores > FORBIDDEN, FORBIDDEN)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE
+from spigot_allennlp.nn.kernels import FORBIDDEN, LARGEST_SCORE, NO_STRUCTURE, NOT_A_SCORE, TOO_LARGE
 
 
 def check_shapes(scores: torch.Tensor, mask: torch.Tensor, *axes: str, has_root: bool = False) -> None:
@@ -31,6 +31,28 @@ def _shape(*axes: str | int) -> str:
     return f"({', '.join(map(str, axes))})"
 
 
+def check_scores(scores: torch.Tensor, to_be_summed: bool = False) -> None:
+    """
+    Raises `ValueError` where `scores`, `(batch, ...)`, which are -inf where there is no part, are NaN or +inf or, where
+    they are `to_be_summed`, exceed `LARGEST_SCORE`.
+    """
+    largest = LARGEST_SCORE if to_be_summed else torch.finfo(scores.dtype).max
+    for sentence in (~(scores <= largest).flatten(1).all(1)).nonzero():
+        is_score = bool((scores[sentence] < torch.inf).all())
+        raise (too_large if is_score else not_a_score)(int(sentence))
+
+
+def check_totals(log_partition: torch.Tensor, length: int) -> None:
+    """
+    Raises `ValueError` where every structure of a sentence has a part that is forbidden, or one that is worse than
+    `-LARGEST_SCORE`, so that differences between structures are lost in the float64 of their sums. A part that is worse
+    than that does no harm where there is a structure without it.
+    """
+    for sentence in (log_partition < -LARGEST_SCORE * length).nonzero():
+        is_forbidden = bool(log_partition[sentence] < FORBIDDEN / 2)
+        raise (no_structure if is_forbidden else too_large)(int(sentence))
+
+
 def not_a_score(sentence: int) -> ValueError:
     return ValueError(f"expected scores below +inf, found NaN or +inf in sentence {sentence}")
 
@@ -39,9 +61,18 @@ def no_structure(sentence: int) -> ValueError:
     return ValueError(f"sentence {sentence} has no legal structure: too many of its scores are -inf, or below -1e30")
 
 
+def too_large(sentence: int) -> ValueError:
+    return ValueError(
+        f"expected scores up to {LARGEST_SCORE:.0e} in absolute value, of which sums over structures can tell the "
+        f"differences, found larger ones in sentence {sentence}"
+    )
+
+
 def raise_for_status(status: int, sentence: int) -> None:
     """Raises what the status that a kernel returns stands for."""
     if status == NOT_A_SCORE:
         raise not_a_score(sentence)
     if status == NO_STRUCTURE:
         raise no_structure(sentence)
+    if status == TOO_LARGE:
+        raise too_large(sentence)

@@ -2,13 +2,12 @@ import torch
 from torch.nn.functional import pad
 
 from spigot_allennlp.checks import positive
-from spigot_allennlp.nn.errors import check_count, check_shapes, no_structure, not_a_score
+from spigot_allennlp.nn.errors import check_count, check_scores, check_shapes, check_totals, no_structure
+from spigot_allennlp.nn.kernels import FORBIDDEN
 from spigot_allennlp.nn.log_add import log_add
 from spigot_allennlp.nn.sampling import draw_uniform
 from spigot_allennlp.structures.structure import Structure
 
-# Stands for a score of -inf where sums are differentiated: no gradient is NaN then.
-FORBIDDEN = -1e30
 # Halvings that bring an interval of length 1 below the resolution of float64.
 BISECTIONS = 54
 
@@ -43,14 +42,17 @@ class KSubset(Structure):
         The log of an elementary symmetric polynomial, summed position by position in float64
         ([Kulesza & Taskar, 2012](https://arxiv.org/abs/1207.6083), algorithm 7).
         """
-        values, size = _checked_values(scores, mask, self.k)
-        return _log_sums_before(values, self.k)[-1].gather(1, size.unsqueeze(1)).squeeze(1).to(scores.dtype)
+        values, size = _checked_values(scores, mask, self.k, to_be_summed=True)
+        total = _log_sums_before(values, self.k)[-1].gather(1, size.unsqueeze(1)).squeeze(1)
+        check_totals(total, mask.size(1))
+        return total.to(scores.dtype)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """From the log-sums over what is chosen before and after a position."""
-        values, size = _checked_values(scores, mask, self.k)
+        values, size = _checked_values(scores, mask, self.k, to_be_summed=True)
         before = _log_sums_before(values, self.k)
         total = before.pop().gather(1, size.unsqueeze(1))
+        check_totals(total.squeeze(1), mask.size(1))
         if not before:
             return torch.zeros_like(scores)
         # Over what is chosen after a position, given how many are chosen up to it. Shape of each: (batch, k + 1)
@@ -136,16 +138,18 @@ class KSubset(Structure):
         return (values - threshold).where(between, full.double()).to(point.dtype)
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        check_shapes(scores, mask, "batch", "length")
         return mask
 
 
-def _checked_values(scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _checked_values(
+    scores: torch.Tensor, mask: torch.Tensor, k: int, to_be_summed: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The scores of tokens, float64, with -inf elsewhere; and how many to choose per sentence, `(batch,)`."""
     check_shapes(scores, mask, "batch", "length")
     values = scores.double().masked_fill(~mask, -torch.inf)
     size = mask.sum(1).clamp(max=k)
-    for sentence in (~(values < torch.inf)).any(1).nonzero():
-        raise not_a_score(int(sentence))
+    check_scores(values, to_be_summed)
     for sentence in ((values > -torch.inf).sum(1) < size).nonzero():
         raise no_structure(int(sentence))
     return values, size

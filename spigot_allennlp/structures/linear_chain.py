@@ -2,12 +2,10 @@ import torch
 
 from spigot_allennlp.nn.chain_hull import project_onto_sequences
 from spigot_allennlp.nn.decoding import k_best_on_host, one_hot, sample_on_host
-from spigot_allennlp.nn.errors import check_shapes, no_structure, not_a_score
+from spigot_allennlp.nn.errors import check_scores, check_shapes, check_totals, no_structure
+from spigot_allennlp.nn.kernels import FORBIDDEN
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
-
-# Stands for a score of -inf where sums are differentiated: no gradient is NaN then.
-FORBIDDEN = -1e30
 
 
 @Structure.register("linear_chain")
@@ -52,16 +50,16 @@ class LinearChain(Structure):
 
     def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """By the forward algorithm in float64."""
-        values = _checked_values(scores, mask).clamp(min=FORBIDDEN)
-        return _checked_total(_forward(values, mask)[-1]).to(scores.dtype)
+        values = _values_to_be_summed(scores, mask)
+        return _checked_total(_forward(values, mask)[-1], mask).to(scores.dtype)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         By the forward-backward algorithm ([Rabiner, 1989](https://doi.org/10.1109/5.18626), section III.A) in float64.
         """
-        values = _checked_values(scores, mask).clamp(min=FORBIDDEN)
+        values = _values_to_be_summed(scores, mask)
         forward = _forward(values, mask)
-        total = _checked_total(forward.pop())
+        total = _checked_total(forward.pop(), mask)
         if not forward:
             return torch.zeros_like(scores)
         # What can come after a position, given its label. Shape of each: (batch, labels)
@@ -97,7 +95,8 @@ class LinearChain(Structure):
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""
-        return project_onto_simplex(point.flatten(2), self.parts(point, mask).flatten(2)).view(point.shape)
+        parts = self.parts(point, mask)
+        return project_onto_simplex(point.flatten(2), parts.flatten(2)).view(point.shape)
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return _parts(scores, mask)
@@ -113,12 +112,16 @@ def _parts(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return parts.unsqueeze(3).expand_as(scores)
 
 
-def _checked_values(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _checked_values(scores: torch.Tensor, mask: torch.Tensor, to_be_summed: bool = False) -> torch.Tensor:
     """The scores of the parts, float64, and -inf elsewhere."""
     values = scores.double().masked_fill(~_parts(scores, mask), -torch.inf)
-    for sentence in (~(values < torch.inf).flatten(1).all(1)).nonzero():
-        raise not_a_score(int(sentence))
+    check_scores(values, to_be_summed)
     return values
+
+
+def _values_to_be_summed(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The same, with `FORBIDDEN`, a finite number, in place of -inf: no gradient of a sum is NaN then."""
+    return _checked_values(scores, mask, to_be_summed=True).clamp(min=FORBIDDEN)
 
 
 def _start(values: torch.Tensor, nothing: float) -> torch.Tensor:
@@ -137,8 +140,7 @@ def _forward(values: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
     return forward
 
 
-def _checked_total(last: torch.Tensor) -> torch.Tensor:
+def _checked_total(last: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     total = last.logsumexp(1)
-    for sentence in (total < FORBIDDEN / 2).nonzero():
-        raise no_structure(int(sentence))
+    check_totals(total, mask.size(1))
     return total

@@ -3,8 +3,13 @@ import torch
 from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.cuts import project_onto_arborescences
 from spigot_allennlp.nn.decoding import decode_on_host, k_best_on_host, one_hot, sample_on_host
-from spigot_allennlp.nn.errors import check_count, no_structure
-from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.errors import check_count, check_totals
+from spigot_allennlp.nn.partition import (
+    Summation,
+    log_partition_and_marginals,
+    sum_by_autograd,
+    sum_on_host,
+)
 from spigot_allennlp.nn.sampling import draw_options
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
@@ -35,8 +40,8 @@ class NonprojectiveTree(DependencyTree):
         """
         By the matrix-tree theorem ([Tutte, 1948](https://doi.org/10.1017/S030500410002444X)); for a single root as
         [Koo et al., 2007](https://aclanthology.org/D07-1015/). `O(length^3)` time and `O(length^2)` memory. It is
-        computed in float64 and subtracts no sums from each other, so that it holds for scores of any spread.
-        Differentiable any number of times.
+        computed in float64 and subtracts no sums from each other, so that it holds however far scores spread, up to the
+        bound that all sums have. Differentiable any number of times.
 
         On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
         log space by torch operations.
@@ -138,8 +143,7 @@ def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: boo
         through_pivot = of_pivot.unsqueeze(2) + share.unsqueeze(1)
         weight = torch.stack((weight, through_pivot)).logsumexp(0)
         weight = weight.where(~torch.eye(length, dtype=torch.bool, device=mask.device), FORBIDDEN)
-    if (none := log_z < FORBIDDEN / 2).any():
-        raise no_structure(int(none.int().argmax()))
+    check_totals(log_z, length)
 
     # The logarithm of d log Z / d weight.
     slope = torch.full_like(scores, FORBIDDEN)

@@ -2,8 +2,13 @@ import torch
 
 from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host, k_best_on_host, one_hot, sample_on_host
-from spigot_allennlp.nn.errors import no_structure
-from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.errors import check_totals
+from spigot_allennlp.nn.partition import (
+    Summation,
+    log_partition_and_marginals,
+    sum_by_autograd,
+    sum_on_host,
+)
 from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
@@ -31,8 +36,8 @@ class ProjectiveTree(DependencyTree):
     def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         By the inside algorithm over the spans of [Eisner, 1996](https://aclanthology.org/C96-1058/). `O(length^3)`
-        time, computed in float64 with an exponent for each sum, so that it holds for scores of any spread.
-        Differentiable any number of times.
+        time, computed in float64 with an exponent for each sum, so that it holds however far scores spread, up to the
+        bound that all sums have. Differentiable any number of times.
 
         On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
         once, by torch operations, whose gradient needs `O(length^3)` memory.
@@ -131,8 +136,7 @@ def _inside(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torc
         rest = last.unsqueeze(1) - 1 - width
         right = right_by_last[rows.unsqueeze(1), rest.clamp(min=0), last.unsqueeze(1)].where(rest >= 0, FORBIDDEN)
         log_z = (left_by_first[:, :-1, 1] + arc[:, 1:, 0] + right).logsumexp(1).where(last > 0, log_z)
-    if (none := log_z < FORBIDDEN / 2).any():
-        raise no_structure(int(none.int().argmax()))
+    check_totals(log_z, length)
     return log_z + arc[:, 0, 0] * 0
 
 

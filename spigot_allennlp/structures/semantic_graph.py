@@ -6,7 +6,7 @@ from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.arcs import arc_mask
 from spigot_allennlp.nn.decoding import one_hot
-from spigot_allennlp.nn.errors import check_count, check_shapes, not_a_score
+from spigot_allennlp.nn.errors import check_count, check_scores, check_shapes, not_a_score
 from spigot_allennlp.nn.k_best import k_best_sums
 from spigot_allennlp.nn.label_assignment import (
     assign_labels,
@@ -121,7 +121,7 @@ class SemanticGraph(Structure):
         options, on = self._log_linear_parts(scores, mask)
         marginals = options.softmax(3)[..., 1:]
         if self.predicates:
-            is_on = on.sigmoid()
+            is_on = on.sigmoid().to(options)
             marginals = marginals * is_on[:, :, None, None]
             marginals = _with_predicates(is_on, marginals)
         return marginals.to(scores.dtype)
@@ -243,7 +243,8 @@ class SemanticGraph(Structure):
         return is_top == is_root.unsqueeze(1)
 
     def _possible(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Which cells may have an arc, bool, to be broadcast to the shape of `scores`."""
+        """Which cells may have an arc, bool, to be broadcast to the shape of `scores`, which is checked."""
+        check_shapes(scores, mask, "batch", "length", "length", "labels", has_root=True)
         allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(mask.device)
         return _possible_arcs(mask).unsqueeze(3) & allowed.unsqueeze(1)
 
@@ -300,12 +301,18 @@ class SemanticGraph(Structure):
         The scores of "no arc" (label 0, worth 0) and of the labels, `(batch, length, length, 1 + labels)`, and the
         log-sum of each predicate that is on, `(batch, length)`; for padding that is -inf or, without predicates, 0.
         """
-        self._checked_best_scores(scores.detach(), mask)
+        best = self._checked_best_scores(scores.detach(), mask)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        own = scores[:, :, 0, 0].masked_fill(~mask, -torch.inf)
         options = torch.nn.functional.pad(scores.masked_fill(~self._possible(scores, mask), -torch.inf), (1, 0))
-        on = options.logsumexp(3).sum(2)
-        return options, on + own if self.predicates else on
+        # What is large is summed in float64, and only there.
+        top = best.clamp(min=0).to(scores)
+        on = top.double().sum(2) + (options - top.unsqueeze(3)).logsumexp(3).sum(2)
+        if self.predicates:
+            own = scores[:, :, 0, 0].masked_fill(~mask, -torch.inf).double()
+            for to_be_summed in (best, own.detach()):
+                check_scores(to_be_summed, to_be_summed=True)
+            on = on + own
+        return options, on
 
     def _checked_best_scores(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """

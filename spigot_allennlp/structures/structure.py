@@ -43,7 +43,10 @@ class Structure(Registrable):
     # Raises
 
     `ValueError` for tensors of other shapes and dtypes, for scores that are NaN or +inf, and where -inf (forbidden
-    parts) leaves no legal structure. The message names the sentence by its index in the batch.
+    parts) leaves no legal structure. `log_partition` and `marginals` also raise it where structures are told apart by
+    sums in which float64 loses what matters: for scores above 1e9, and for sentences in which every structure has a
+    part worse than -1e9. (A part that is worse does no harm where another can take its place; from -1e30 on it counts
+    as forbidden.) The message names the sentence by its index in the batch.
     """
 
     cells = "parts"
@@ -57,7 +60,11 @@ class Structure(Registrable):
         raise NotImplementedError
 
     def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """`log sum_{z in Z} exp(scores . z)`, `(batch,)`, differentiable; its gradient is the marginals."""
+        """
+        `log sum_{z in Z} exp(scores . z)`, `(batch,)`, differentiable; its gradient is the marginals. As all results it
+        has the dtype of `scores`, although it is computed in float32 or float64. In float16, which ends at 65,504, that
+        of a long sentence may be inf (its gradient is right all the same): ask for that of `scores.float()`.
+        """
         raise NotImplementedError
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -164,6 +171,7 @@ class Structure(Registrable):
 
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The nearest point of `conv(Z)`, to 1e-6 in each coordinate, of the shape of `point`, differentiable."""
+        self.parts(point, mask)  # which checks the shapes
         return project_onto_hull_of(self.argmax, point, mask)
 
     def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -180,9 +188,11 @@ class Structure(Registrable):
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
-        Which cells stand for a part at all, bool, of the shape of `scores`; others get no gradient. All, unless a
-        structure says otherwise.
+        Which cells stand for a part at all, bool, of the shape of `scores`, which is checked; others get no gradient.
+        All, unless a structure says otherwise.
         """
+        if not scores.is_floating_point():
+            raise ValueError(f"expected floating scores, found {scores.dtype}")
         return torch.ones_like(scores, dtype=torch.bool)
 
     def operations(self) -> frozenset[str]:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 from numba import njit
 
-from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK
+from spigot_allennlp.nn.kernels import FORBIDDEN, LARGEST_SCORE, NO_STRUCTURE, NOT_A_SCORE, OK, TOO_LARGE
 from spigot_allennlp.nn.kernels.sentence import exp, load_sentence
 
 # Kinds of spans; see `maximum_projective_trees`. LEFT_OPEN has just got its arc, BOTH is about to get one either way.
@@ -12,8 +12,8 @@ RIGHT, LEFT, LEFT_OPEN, BOTH = range(4)
 # The sums range too widely for floats, so each is a value times two to the power of an exponent of its own. The value
 # of a finished sum lies between 1 and 2, unless the sum is 0, for which the exponent is ZERO.
 ZERO = -(1 << 60)
-# Scores beyond this count as this, so that no exponent overflows.
-LARGEST_SCORE = 1e14
+# Scores below this count as this, so that no exponent overflows; see `check_totals` for why that is low enough.
+LOWEST_SCORE = -1e14
 
 
 @njit(nogil=True, cache=True)
@@ -49,7 +49,8 @@ def sum_over_projective_trees(
             continue
         last = size - 1
         first = 1 if single_root else 0
-        _exponentiate(arc, arc_exponent, size)
+        if not _exponentiate(arc, arc_exponent, size):
+            return TOO_LARGE, sentence
         for i in range(last, first - 1, -1):
             _inside(i, size, arc, arc_exponent, value, exponent)
 
@@ -64,6 +65,8 @@ def sum_over_projective_trees(
         if total == 0:
             return NO_STRUCTURE, sentence
         log_partition[sentence] = np.log(total) + total_exponent * math.log(2)
+        if log_partition[sentence].real < -LARGEST_SCORE * size:
+            return TOO_LARGE, sentence
 
         for i in range(first, last):
             _outside(i, size, arc, arc_exponent, value, exponent, probability, ratio, arc_probability)
@@ -76,18 +79,22 @@ def sum_over_projective_trees(
 
 @njit(nogil=True, cache=True)
 def _exponentiate(arc, arc_exponent, size):
+    """Whether no score is too large."""
     for modifier in range(size):
         for head in range(size):
             score = arc[modifier, head].real
-            if score == -np.inf:
+            if score > LARGEST_SCORE:
+                return False
+            if score <= FORBIDDEN:
                 arc[modifier, head] = 0
                 arc_exponent[modifier, head] = ZERO
             else:
                 infinitesimal = arc[modifier, head] - score
-                score = min(max(score, -LARGEST_SCORE), LARGEST_SCORE)
+                score = max(score, LOWEST_SCORE)
                 power = math.floor(score / math.log(2))
                 arc[modifier, head] = exp(score - power * math.log(2) + infinitesimal)
                 arc_exponent[modifier, head] = power
+    return True
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})

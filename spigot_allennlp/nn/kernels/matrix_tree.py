@@ -1,7 +1,15 @@
 import numpy as np
 from numba import njit
 
-from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK, OUT_OF_RANGE
+from spigot_allennlp.nn.kernels import (
+    FORBIDDEN,
+    LARGEST_SCORE,
+    NO_STRUCTURE,
+    NOT_A_SCORE,
+    OK,
+    OUT_OF_RANGE,
+    TOO_LARGE,
+)
 from spigot_allennlp.nn.kernels.sentence import exp, load_sentence
 
 # Every arc counts as at least exp(LOWEST) times as likely as the best arc of its modifier, so that nothing underflows.
@@ -52,8 +60,10 @@ def sum_over_arborescences(
             best = -np.inf
             for head in range(size):
                 best = max(best, arc[modifier, head].real)
-            if best == -np.inf:
+            if best <= FORBIDDEN:
                 return NO_STRUCTURE, sentence
+            if best > LARGEST_SCORE:
+                return TOO_LARGE, sentence
             total += best
             for head in range(size):
                 difference = arc[modifier, head] - best
@@ -77,6 +87,8 @@ def sum_over_arborescences(
                 return OUT_OF_RANGE, sentence
         if not lowest_probability < NEGLIGIBLE:
             return OUT_OF_RANGE, sentence
+        if total.real < -LARGEST_SCORE * size:
+            return TOO_LARGE if total.real > FORBIDDEN / 2 else NO_STRUCTURE, sentence
     return OK, 0
 
 
