@@ -126,6 +126,7 @@ class _Sentence:
         others. Weights that are no larger than they have to be lose no digits.
         """
         size = self.scores.where(self.allowed, 0.0).abs()
+        # Scores below -1e200 count as -inf here.
         enough = 1 + 2 * size.sum().clamp(max=1e200)
         weight = (1 + 4 * size.median() * forced.sum(1).max()).clamp(max=enough)
         best = torch.zeros_like(forced, dtype=torch.double)

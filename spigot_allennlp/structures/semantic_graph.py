@@ -3,6 +3,7 @@ from typing import Any, Optional
 
 import torch
 from allennlp.common.checks import ConfigurationError
+from torch.nn.functional import pad
 
 from spigot_allennlp.nn.arcs import arc_mask
 from spigot_allennlp.nn.decoding import one_hot
@@ -150,16 +151,14 @@ class SemanticGraph(Structure):
         label = option - 1
         if self.deterministic_labels:
             is_deterministic = self._is_deterministic(scores)
-            uses = torch.nn.functional.one_hot(option, options.size(3)).sum(3)[..., 1:]
-            broken = ((uses > 1) & is_deterministic & (totals > -torch.inf).unsqueeze(3)).flatten(2).any(2)
+            uses = option.new_zeros((*totals.shape, options.size(3))).scatter_add_(3, option, torch.ones_like(option))
+            broken = ((uses[..., 1:] > 1) & is_deterministic & (totals > -torch.inf).unsqueeze(3)).flatten(2).any(2)
             rows = options[broken][..., 1:]
             label[broken], totals[broken] = k_best_labels(rows, (rows > -torch.inf).any(2), is_deterministic, k)
         if self.predicates:
-            own = values[:, :, 0, 0].masked_fill(~mask, -torch.inf)
             # To be off is one more way, the last.
-            totals = torch.nn.functional.pad(totals + own.unsqueeze(2), (0, 1))
-            label = torch.nn.functional.pad(label, (0, 0, 0, 1), value=-1)
-        # Shape: (batch, k) and (batch, predicates, k)
+            totals = pad(totals + values[:, :, 0, :1].masked_fill(~mask.unsqueeze(2), -torch.inf), (0, 1))
+            label = pad(label, (0, 0, 0, 1), value=-1)
         totals, way = k_best_sums(totals, k)
         way = way.transpose(1, 2)
         label = label.gather(2, way.unsqueeze(3).expand(*way.shape, label.size(3)))
@@ -303,7 +302,7 @@ class SemanticGraph(Structure):
         """
         best = self._checked_best_scores(scores.detach(), mask)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        options = torch.nn.functional.pad(scores.masked_fill(~self._possible(scores, mask), -torch.inf), (1, 0))
+        options = pad(scores.masked_fill(~self._possible(scores, mask), -torch.inf), (1, 0))
         # What is large is summed in float64, and only there.
         top = best.clamp(min=0).to(scores)
         on = top.double().sum(2) + (options - top.unsqueeze(3)).logsumexp(3).sum(2)
@@ -339,7 +338,7 @@ class SemanticGraph(Structure):
 
 def _with_predicates(own: torch.Tensor, arcs: torch.Tensor) -> torch.Tensor:
     """`arcs`, `(..., arguments, labels)`, with the predicates' `own` parts, `(...)`, for the argument 0."""
-    column = torch.nn.functional.pad(own[..., None, None], (0, arcs.size(-1) - 1))
+    column = pad(own[..., None, None], (0, arcs.size(-1) - 1))
     return torch.cat((column, arcs[..., 1:, :]), -2)
 
 

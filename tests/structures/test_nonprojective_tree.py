@@ -139,9 +139,28 @@ def test_a_sure_tree_of_many_tokens_stays_in_range() -> None:
         assert (marginals.amax(2)[:, 1:] > 1 - 1e-9).all()
 
 
-def test_third_derivatives_are_refused() -> None:
-    scores = random_scores(1, 3).requires_grad_()
-    marginals = NonprojectiveTree().marginals(scores, full_mask(scores))
-    (gradient,) = torch.autograd.grad(marginals[0, 1, 0], scores, create_graph=True)
-    with pytest.raises(NotImplementedError, match="third derivatives"):
-        gradient.sum().backward()
+@either_root
+def test_third_derivatives(single_root: bool) -> None:
+    scores, direction, step = random_scores(2, 12).requires_grad_(), random_scores(2, 12, seed=1), 1e-4
+
+    def curvature(s: torch.Tensor) -> torch.Tensor:
+        marginals = NonprojectiveTree(single_root).marginals(s, full_mask(s))
+        (gradient,) = torch.autograd.grad((marginals * direction).sum(), s, create_graph=True)
+        return (gradient * direction).sum()
+
+    (gradient,) = torch.autograd.grad(curvature(scores), scores)
+    there, back = (curvature(scores + sign * step * direction) for sign in (1, -1))
+    torch.testing.assert_close((gradient * direction).sum(), (there - back) / (2 * step), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@either_root
+def test_on_a_gpu(single_root: bool) -> None:
+    scores = random_scores(3, 8)
+    mask = torch.arange(8) < torch.tensor([[8], [5], [1]])
+    structure = NonprojectiveTree(single_root)
+    for function in structure.argmax, structure.log_partition, structure.marginals:
+        expected = function(scores, mask)
+        result = function(scores.cuda(), mask.cuda())
+        assert result.is_cuda
+        torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)
