@@ -15,7 +15,7 @@ from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
 from tests import FIXTURES_ROOT
 
 ROOT = FIXTURES_ROOT.parent / "training_configs"
-# Those of several processes are trained in tests/training/test_distributed.py.
+# Those of several processes are trained in tests/framework/test_distributed.py.
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.jsonnet") if "several_" not in path.name)
 SMALL = """
 (import '%s') + {

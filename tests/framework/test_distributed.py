@@ -167,7 +167,7 @@ def test_semantic_then_sentiment_by_the_command(small_dev, tmp_path):
     command = [sys.executable, "-m", "allennlp", "train", str(config), "-s", str(tmp_path / "output"), "-o"]
     command.append(overrides(validation_data_path=small_dev))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert result.returncode == 0, result.stderr[-3000:]
     check_against_one_process(tmp_path / "output", json.dumps(small_dev))
 

@@ -61,7 +61,7 @@ class Report(logging.Filter):
             return False
         try:
             explanation = self._command.explain(error)
-        except Exception:  # the error itself says more than one about explaining it
+        except (Exception, SystemExit):  # the error itself says more than one about explaining it
             return False
         if explanation is None:
             return False
