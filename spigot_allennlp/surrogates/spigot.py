@@ -34,8 +34,8 @@ class Spigot(SurrogateArgmax):
         How many steps of projected gradient descent are taken on the way to the target, each of the whole step size
         along the (clipped) gradient where the one before it ended, as in the program of
         [Mihaylova et al., 2020](https://aclanthology.org/2020.emnlp-main.171/). Each step but the first passes through
-        the second stage once more, forward and backward: it needs `loss_at`. (Short steps along one gradient lead
-        nowhere else than a long one.)
+        the second stage once more, forward and backward: it needs `loss_at`. (Short steps along one and the same
+        gradient would end where a long one does on products of simplexes, as "local" is for trees.)
     """
 
     def __init__(

@@ -66,6 +66,17 @@ def test_spigot_ce_and_eg_descend_step_by_step(name: str, num_steps: int, max_no
     torch.testing.assert_close(eg, mu - structure.marginals(scores, MASK))
 
 
+@pytest.mark.parametrize("name", ["single_head", "nonprojective_tree", "linear_chain"])
+@pytest.mark.parametrize("start", ["argmax", "marginals"])
+def test_steps_along_one_gradient_end_where_a_long_one_does(name: str, start: str) -> None:
+    """On products of simplexes, which is why every step asks for a gradient of its own."""
+    structure, gradient = STRUCTURES[name], random(name, 1) * parts(name)
+    point = start = getattr(structure, start)(random(name), MASK)
+    for _ in range(8):
+        point = structure.project_local(point - gradient / 8, MASK)
+    torch.testing.assert_close(point, structure.project_local(start - gradient, MASK), rtol=0, atol=1e-9)
+
+
 @every_structure
 @pytest.mark.parametrize("rule", ["spigot", "spigot_ce"])
 def test_more_steps_come_lower(name: str, rule: str) -> None:
