@@ -13,29 +13,21 @@ from spigot_allennlp.structures import (
     Structure,
 )
 from tests import oracles
-from tests.oracles_sequences import graphs, graphs_with_predicates, k_subsets, label_sequences
-
-
-def _graphs_with_predicates() -> torch.Tensor:
-    all_graphs, is_on = graphs_with_predicates(graphs(3, 1))
-    all_graphs = all_graphs.clone()
-    all_graphs[:, :, 0, 0] = is_on
-    return all_graphs
-
+from tests.oracles import graphs, k_subsets, label_sequences
 
 # A structure, and all its structures over one sentence.
 SUMS = {
-    "nonprojective_tree": (NonprojectiveTree(), oracles.structures("nonprojective_tree", 5)),
-    "nonprojective_tree, single root": (NonprojectiveTree(True), oracles.structures("nonprojective_tree", 5, True)),
-    "projective_tree": (ProjectiveTree(), oracles.structures("projective_tree", 5)),
-    "projective_tree, single root": (ProjectiveTree(True), oracles.structures("projective_tree", 5, True)),
+    "nonprojective_tree": (NonprojectiveTree(), oracles.nonprojective_trees(5)),
+    "nonprojective_tree, single root": (NonprojectiveTree(True), oracles.nonprojective_trees(5, True)),
+    "projective_tree": (ProjectiveTree(), oracles.projective_trees(5)),
+    "projective_tree, single root": (ProjectiveTree(True), oracles.projective_trees(5, True)),
     "linear_chain": (LinearChain(), label_sequences(4, 3)),
     "k_subset": (KSubset(3), k_subsets(7, 3)),
-    "semantic_graph, predicates": (SemanticGraph(predicates=True), _graphs_with_predicates()),
+    "semantic_graph, predicates": (SemanticGraph(predicates=True), graphs(3, 1, predicates=True)),
 }
 # Those whose parts decide each for themselves: what is large is never added up.
 PRODUCTS = {
-    "single_head": (SingleHead(), oracles.structures("single_head", 4)),
+    "single_head": (SingleHead(), oracles.single_heads(4)),
     "semantic_graph": (SemanticGraph(), graphs(3, 2)),
 }
 WITH_NEEDED_PARTS = [name for name in SUMS if "graph" not in name and name != "k_subset"]
