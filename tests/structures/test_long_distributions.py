@@ -11,7 +11,7 @@ from spigot_allennlp.structures import (
     Structure,
 )
 from tests import oracles
-from tests.structures.cases import Case, every_case, every_tree, full_mask, generator
+from tests.structures.cases import CASES, Case, every_case, every_tree, full_mask, generator
 
 
 @every_tree

@@ -104,6 +104,7 @@ RELAXED = {"relaxed": True}
 SURROGATES = [
     Surrogate("pipeline", best, lambda structure, scores, step, mask: torch.zeros_like(step), steps=False),
     Surrogate("straight_through", best, lambda structure, scores, step, mask: step),
+    Surrogate("identity", best, lambda structure, scores, step, mask: step, settings={"projection": "none"}),
     *_spigots("local"),
     *_spigots("exact"),
     *_spigots("arcs_then_labels"),

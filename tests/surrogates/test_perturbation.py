@@ -5,7 +5,7 @@ import torch
 
 from spigot_allennlp.structures import ProjectiveTree, SingleHead
 from spigot_allennlp.surrogates import Imle, PerturbAndMap, Pipeline, Spigot, StructuredAttention
-from spigot_allennlp.surrogates.perturbation import gumbel_noise
+from spigot_allennlp.surrogates.noise import GumbelNoise
 from tests.structures.table import Row, every_row
 from tests.surrogates.table import masks, pull
 
@@ -60,7 +60,7 @@ def test_perturb_and_map_samples() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_noise_has_mean_0_and_the_variance_of_a_gumbel(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    drawn = gumbel_noise(torch.zeros(100_000, dtype=dtype))
+    drawn = GumbelNoise().like(torch.zeros(100_000, dtype=dtype))
     assert drawn.dtype == dtype and drawn.isfinite().all()
     assert drawn.double().mean().item() == pytest.approx(0, abs=0.02)
     assert drawn.double().var().item() == pytest.approx(torch.pi**2 / 6, abs=0.05)

@@ -54,6 +54,9 @@ CONFIGS = [
         "step_size": {"type": "linear", "start": 1, "end": 2, "num_passes": 3},
     },
     {"type": "imle", "structure": "projective_tree", "noise_scale": 0.5},
+    {"type": "adaptive_imle", "structure": "projective_tree", "noise": {"type": "sum_of_gamma", "k": 3}},
+    {"type": "blackbox", "structure": "projective_tree", "step_size": 3.0},
+    {"type": "identity", "structure": "projective_tree", "projection": "std"},
     {"type": "structured_attention", "structure": "projective_tree", "hard_at_test": True},
     {"type": "sparsemap", "structure": "nonprojective_tree"},
     {
