@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 import torch
 
-from spigot_allennlp.nn.arcs import check_arc_shapes
 from spigot_allennlp.nn.errors import raise_for_status
 from spigot_allennlp.nn.kernels import OUT_OF_RANGE
 
@@ -15,36 +14,34 @@ EPSILON = 1e-50
 
 class Summation(Protocol):
     """
-    An algorithm that sums over all structures: given float64 scores `(batch_size, length, length)`, a mask, and whether
-    there is a single root, it returns `log Z`, `(batch_size,)`, and either the marginals, or, where a direction like
-    the scores is given, the marginals' derivative in this direction.
+    An algorithm that sums over all structures: given float64 scores `(batch_size, length, length)`, a mask, and options
+    such as whether there is a single root, it returns `log Z`, `(batch_size,)`, and either the marginals, or, where a
+    direction like the scores is given, the marginals' derivative in this direction.
     """
 
     def __call__(
-        self, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
+        self, scores: torch.Tensor, mask: torch.Tensor, *options: Any, direction: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
-def log_partition(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torch.Tensor:
+def log_partition(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, *options: Any) -> torch.Tensor:
     """`log Z`, `(batch_size,)`, twice differentiable: its gradient is the marginals."""
-    check_arc_shapes(scores, mask)
-    return _LogPartition.apply(scores.double(), mask, single_root, summation).to(scores.dtype)
+    return _LogPartition.apply(scores.double(), mask, options, summation).to(scores.dtype)
 
 
-def marginals(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> torch.Tensor:
+def marginals(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, *options: Any) -> torch.Tensor:
     """The marginals, of the shape of `scores`, once differentiable."""
-    check_arc_shapes(scores, mask)
-    return _Marginals.apply(scores.double(), mask, single_root, summation).to(scores.dtype)
+    return _Marginals.apply(scores.double(), mask, options, summation).to(scores.dtype)
 
 
 class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, summation: Summation
+        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, options: tuple, summation: Summation
     ) -> torch.Tensor:
-        log_z, marginals = summation(scores, mask, single_root)
+        log_z, marginals = summation(scores, mask, *options)
         ctx.save_for_backward(scores, mask, marginals)
-        ctx.options = single_root, summation
+        ctx.options = options, summation
         return log_z
 
     @staticmethod
@@ -63,11 +60,11 @@ class _Marginals(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, summation: Summation
+        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, options: tuple, summation: Summation
     ) -> torch.Tensor:
         ctx.save_for_backward(scores, mask)
-        ctx.options = single_root, summation
-        return summation(scores, mask, single_root)[1]
+        ctx.options = options, summation
+        return summation(scores, mask, *options)[1]
 
     @staticmethod
     def backward(ctx: Any, d_marginals: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
@@ -81,10 +78,10 @@ class _HessianProduct(torch.autograd.Function):
         direction: torch.Tensor,
         scores: torch.Tensor,
         mask: torch.Tensor,
-        single_root: bool,
+        options: tuple,
         summation: Summation,
     ) -> torch.Tensor:
-        return summation(scores, mask, single_root, direction)[1]
+        return summation(scores, mask, *options, direction=direction)[1]
 
     @staticmethod
     def backward(ctx: Any, d_product: torch.Tensor) -> None:
@@ -95,7 +92,7 @@ def sum_on_host(
     kernel: Callable[..., tuple[int, int]],
     scores: torch.Tensor,
     mask: torch.Tensor,
-    single_root: bool,
+    *options: Any,
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
@@ -108,7 +105,7 @@ def sum_on_host(
     log_z = values.new_zeros(len(values))
     marginals = torch.zeros_like(values)
     status, sentence = kernel(
-        values.contiguous().numpy(), mask.contiguous().numpy(), single_root, log_z.numpy(), marginals.numpy()
+        values.contiguous().numpy(), mask.contiguous().numpy(), *options, log_z.numpy(), marginals.numpy()
     )
     if status == OUT_OF_RANGE:
         raise FloatingPointError
@@ -117,18 +114,18 @@ def sum_on_host(
 
 
 def sum_by_autograd(
-    function: Callable[[torch.Tensor, torch.Tensor, bool], tuple[torch.Tensor, torch.Tensor]],
+    function: Callable[..., tuple[torch.Tensor, torch.Tensor]],
     scores: torch.Tensor,
     mask: torch.Tensor,
-    single_root: bool,
+    *options: Any,
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A `Summation` by a function of torch operations that returns `log Z` and the marginals, on any device."""
     if direction is None:
-        return function(scores.detach(), mask, single_root)
+        return function(scores.detach(), mask, *options)
     with torch.enable_grad():
         scores = scores.detach().requires_grad_()
-        log_z, marginals = function(scores, mask, single_root)
+        log_z, marginals = function(scores, mask, *options)
         if not marginals.requires_grad:
             # They are constant: no sentence has more than one token.
             return log_z, torch.zeros_like(marginals)

@@ -1,3 +1,4 @@
+from spigot_allennlp.structures.constituency_tree import ConstituencyTree as ConstituencyTree
 from spigot_allennlp.structures.k_subset import KSubset as KSubset
 from spigot_allennlp.structures.linear_chain import LinearChain as LinearChain
 from spigot_allennlp.structures.nonprojective_tree import NonprojectiveTree as NonprojectiveTree

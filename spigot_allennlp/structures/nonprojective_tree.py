@@ -1,6 +1,6 @@
 import torch
 
-from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
+from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import no_structure
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
@@ -39,10 +39,12 @@ class NonprojectiveTree(DependencyTree):
         On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
         log space by torch operations.
         """
+        check_arc_shapes(scores, mask)
         return log_partition(_sum_over_arborescences, scores, mask, self.single_root)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The gradient of `log_partition`, once differentiable."""
+        check_arc_shapes(scores, mask)
         return marginals(_sum_over_arborescences, scores, mask, self.single_root)
 
 
@@ -53,10 +55,10 @@ def _sum_over_arborescences(
         from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
 
         try:
-            return sum_on_host(sum_over_arborescences, scores, mask, single_root, direction)
+            return sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=direction)
         except FloatingPointError:
             pass
-    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,6 @@
 import torch
 
-from spigot_allennlp.nn.arcs import FORBIDDEN, finite_arc_scores
+from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import no_structure
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
@@ -36,10 +36,12 @@ class ProjectiveTree(DependencyTree):
         On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
         once, by torch operations, whose gradient needs `O(length^3)` memory.
         """
+        check_arc_shapes(scores, mask)
         return log_partition(_sum_over_projective_trees, scores, mask, self.single_root)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The gradient of `log_partition`, once differentiable."""
+        check_arc_shapes(scores, mask)
         return marginals(_sum_over_projective_trees, scores, mask, self.single_root)
 
 
@@ -49,8 +51,8 @@ def _sum_over_projective_trees(
     if scores.is_cpu:
         from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
 
-        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
-    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,149 @@
+import torch
+
+from spigot_allennlp.nn.decoding import fill_on_host
+from spigot_allennlp.nn.errors import check_shapes, raise_for_status
+from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.scores import FORBIDDEN, checked_total, values_of_parts
+from spigot_allennlp.nn.simplex import project_onto_capped_simplex, project_onto_simplex
+from spigot_allennlp.structures.structure import Structure
+
+
+@Structure.register("constituency_tree")
+class ConstituencyTree(Structure):
+    """
+    Binary phrase-structure trees over the tokens of a sentence, of which there is no ROOT. `scores` is
+    `(batch, length, length, labels)`, indexed `[b, first, last, label]`, the worth of a labelled span, both ends
+    included; cells with `first` after `last` are ignored.
+
+    A tree of `n` tokens has `2 n - 1` spans: the tokens alone, the sentence, and what lies between, where every longer
+    span is split into two. Each of them has exactly one label, so that no two trees have the same cells. Where spans
+    are to go without a label (because a tree that is not binary was made so, or single tokens do not count), that is
+    a label too, whose scores may be all 0. Tokens that the mask leaves out are passed over: a span is one of the tokens
+    that it leaves.
+
+    Registered as a `Structure` with name "constituency_tree".
+    """
+
+    cells = "labelled spans"
+
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the algorithm of [Cocke, Kasami and Younger](https://doi.org/10.1016/S0019-9958(67)80007-X) over the best
+        labels, in `O(length^3 + length^2 labels)` time, serially on the CPU in float64. Of several best trees, any one.
+        """
+        from spigot_allennlp.nn.kernels.constituency_tree import maximum_binary_trees
+
+        best, label = self._values(scores.detach(), mask).max(3)
+        spans = fill_on_host(maximum_binary_trees, best, mask)
+        return torch.zeros_like(scores).scatter_(3, label.unsqueeze(3), spans.to(scores.dtype).unsqueeze(3))
+
+    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        By the inside algorithm ([Baker, 1979](https://doi.org/10.1121/1.2017061)) over the sums of the labels, in
+        `O(length^3 + length^2 labels)` time, computed in float64 with an exponent for each sum, so that it holds for
+        scores of any spread. Twice differentiable.
+
+        On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a width at
+        once, by torch operations, whose gradient needs `O(length^3)` memory.
+        """
+        values = self._values(scores, mask).clamp(min=FORBIDDEN)
+        return log_partition(_sum_over_trees, values.logsumexp(3), mask).to(scores.dtype)
+
+    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The gradient of `log_partition`, by the outside algorithm, once differentiable."""
+        values = self._values(scores, mask).clamp(min=FORBIDDEN)
+        spans = marginals(_sum_over_trees, values.logsumexp(3), mask)
+        return (spans.unsqueeze(3) * values.softmax(3)).to(scores.dtype)
+
+    def sample(
+        self,
+        scores: torch.Tensor,
+        mask: torch.Tensor,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """
+        Independent draws from `p(z) ~ exp(scores . z)`, `(num_samples, batch, length, length, labels)`: spans from the
+        top on, in proportion to the inside sums, and then their labels.
+        """
+        from spigot_allennlp.nn.kernels.constituency_tree import sample_binary_trees
+
+        values = self._values(scores.detach(), mask).clamp(min=FORBIDDEN)
+        sums = values.logsumexp(3)
+        shape = (num_samples, *mask.shape)
+        uniform = torch.rand(shape, dtype=torch.double, device=scores.device, generator=generator)
+        spans = torch.zeros((*shape, mask.size(1)), dtype=torch.double)
+        arguments = (_forbid(sums), mask, uniform, spans)
+        raise_for_status(*sample_binary_trees(*(argument.cpu().contiguous().numpy() for argument in arguments)))
+
+        # Shape: (spans of all trees, 4)
+        sample, sentence, first, last = spans.to(scores.device).nonzero().unbind(1)
+        label = values[sentence, first, last].softmax(1).multinomial(1, generator=generator).squeeze(1)
+        z = torch.zeros((num_samples, *scores.shape), dtype=scores.dtype, device=scores.device)
+        z[sample, sentence, first, last, label] = 1
+        return z
+
+    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """One label for every token alone and for the sentence, one at most for every other span, whatever crosses."""
+        parts = self.parts(point, mask)
+        ends = mask.cumsum(1)
+        first, last = ends.unsqueeze(2), ends.unsqueeze(1)
+        is_sure = (first == last) | (first == 1) & (last == ends[:, -1:].unsqueeze(2))
+        sure = project_onto_simplex(point, parts & is_sure.unsqueeze(3))
+        return sure + project_onto_capped_simplex(point, parts & ~is_sure.unsqueeze(3))
+
+    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        check_shapes(scores, mask, "batch", "length", "length", "labels")
+        in_order = torch.ones_like(mask).unsqueeze(2) & mask.unsqueeze(1)
+        return (in_order.triu() & mask.unsqueeze(2)).unsqueeze(3).expand_as(scores)
+
+    def _values(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return values_of_parts(scores, self.parts(scores, mask))
+
+
+def _forbid(sums: torch.Tensor) -> torch.Tensor:
+    return sums.masked_fill(sums < FORBIDDEN / 2, -torch.inf)
+
+
+def _sum_over_trees(
+    scores: torch.Tensor, mask: torch.Tensor, direction: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A [`Summation`](../nn/partition.md) of the scores of spans, `(batch, length, length)`."""
+    if scores.is_cpu:
+        from spigot_allennlp.nn.kernels.constituency_tree import sum_over_binary_trees
+
+        return sum_on_host(sum_over_binary_trees, _forbid(scores.detach()), mask, direction=direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, direction=direction)
+
+
+def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`log Z` and the marginals, with gradients if scores need one."""
+    create_graph = scores.requires_grad
+    with torch.enable_grad():
+        scores = scores if create_graph else scores.detach().requires_grad_()
+        log_z = _inside(scores, mask)
+        (marginals,) = torch.autograd.grad(log_z.sum(), scores, create_graph=create_graph)
+    return log_z.detach(), marginals
+
+
+def _inside(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The recurrences of [`maximum_binary_trees`](../nn/kernels/constituency_tree.md), with sums for maxima."""
+    batch_size, length = mask.shape
+    rows = torch.arange(batch_size, device=mask.device)
+    # Positions that are present first, padding after them.
+    order = mask.int().argsort(dim=1, descending=True, stable=True)
+    # Shape: (batch, length, length)
+    score = scores[rows.view(-1, 1, 1), order.unsqueeze(2), order.unsqueeze(1)]
+    # Charts over spans, by width less 1 and first position, or by width less 1 and last position.
+    by_first, by_last = torch.full_like(score, FORBIDDEN), torch.full_like(score, FORBIDDEN)
+    for width in range(length):
+        spans = length - width
+        span = score.diagonal(width, 1, 2)
+        if width:
+            # Shape: (batch, width, spans)
+            split = by_first[:, :width, :spans] + by_last[:, :width, width:].flip(1)
+            span = span + split.logsumexp(1)
+        by_first[:, width, :spans] = by_last[:, width, width:] = span
+    size = mask.sum(1)
+    log_z = by_first[rows, size.clamp(min=1) - 1, 0] if length else scores.sum((1, 2))
+    return checked_total(log_z.where(size > 0, scores.sum((1, 2)) * 0))

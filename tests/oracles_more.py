@@ -1,0 +1,34 @@
+"""
+What constituency trees, segmentations, alignments and matchings there are, by enumeration. Imports nothing from the
+package under test.
+"""
+
+import itertools
+from functools import cache
+
+import torch
+
+
+@cache
+def bracketings(first: int, last: int) -> list[frozenset[tuple[int, int]]]:
+    """The spans of all binary trees over the tokens from `first` to `last`."""
+    if first == last:
+        return [frozenset([(first, last)])]
+    return [
+        left | right | {(first, last)}
+        for middle in range(first, last)
+        for left, right in itertools.product(bracketings(first, middle), bracketings(middle + 1, last))
+    ]
+
+
+@cache
+def constituency_trees(length: int, num_labels: int) -> torch.Tensor:
+    """All binary trees with a label for each span, `(trees, length, length, labels)`, [first, last, label]."""
+    found = []
+    for spans in bracketings(0, length - 1):
+        for labels in itertools.product(range(num_labels), repeat=len(spans)):
+            z = torch.zeros(length, length, num_labels, dtype=torch.double)
+            for (first, last), label in zip(sorted(spans), labels, strict=True):
+                z[first, last, label] = 1
+            found.append(z)
+    return torch.stack(found)
