@@ -32,3 +32,20 @@ def constituency_trees(length: int, num_labels: int) -> torch.Tensor:
                 z[first, last, label] = 1
             found.append(z)
     return torch.stack(found)
+
+
+@cache
+def segmentations(length: int, max_width: int, num_labels: int) -> torch.Tensor:
+    """All ways to cut into labelled segments, `(n, length, max_width, labels)`, [first, width - 1, label]."""
+    found = []
+    for cuts in itertools.product((False, True), repeat=length - 1):
+        bounds = [0, *(i + 1 for i, cut in enumerate(cuts) if cut), length]
+        segments = [(first, end - first) for first, end in itertools.pairwise(bounds)]
+        if max(width for _, width in segments) > max_width:
+            continue
+        for labels in itertools.product(range(num_labels), repeat=len(segments)):
+            z = torch.zeros(length, max_width, num_labels, dtype=torch.double)
+            for (first, width), label in zip(segments, labels, strict=True):
+                z[first, width - 1, label] = 1
+            found.append(z)
+    return torch.stack(found)
