@@ -49,3 +49,41 @@ def segmentations(length: int, max_width: int, num_labels: int) -> torch.Tensor:
                 z[first, width - 1, label] = 1
             found.append(z)
     return torch.stack(found)
+
+
+@cache
+def monotone_alignments(rows: int, columns: int) -> torch.Tensor:
+    """All paths from the first cell to the last by steps right, down and both, `(paths, rows, columns)`."""
+    paths = {(0, 0): [((0, 0),)]}
+    for i, j in itertools.product(range(rows), range(columns)):
+        if i or j:
+            before = ((i - 1, j), (i, j - 1), (i - 1, j - 1))
+            paths[i, j] = [(*path, (i, j)) for cell in before for path in paths.get(cell, [])]
+    return _indicators(paths[rows - 1, columns - 1], rows, columns)
+
+
+@cache
+def matchings(rows: int, columns: int, complete: bool) -> torch.Tensor:
+    """All matchings, `(matchings, rows, columns)`; if `complete`, those with as many pairs as there can be."""
+    most = min(rows, columns)
+    found = [
+        tuple(zip(chosen, partners, strict=True))
+        for size in range(most if complete else 0, most + 1)
+        for chosen in itertools.combinations(range(rows), size)
+        for partners in itertools.permutations(range(columns), size)
+    ]
+    return _indicators(found, rows, columns)
+
+
+def _indicators(cells: list[tuple[tuple[int, int], ...]], rows: int, columns: int) -> torch.Tensor:
+    z = torch.zeros(len(cells), rows, columns, dtype=torch.double)
+    for i, chosen in enumerate(cells):
+        for cell in chosen:
+            z[(i, *cell)] = 1
+    return z
+
+
+def subsets_up_to(length: int, k: int) -> torch.Tensor:
+    """All subsets of at most `k` positions, `(subsets, length)`."""
+    chosen = torch.tensor(list(itertools.product((0.0, 1.0), repeat=length)), dtype=torch.double)
+    return chosen[chosen.sum(1) <= k]

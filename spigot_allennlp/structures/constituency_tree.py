@@ -1,7 +1,11 @@
+import itertools
+
+import numpy as np
 import torch
 
 from spigot_allennlp.nn.decoding import fill_on_host
 from spigot_allennlp.nn.errors import check_shapes, raise_for_status
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
 from spigot_allennlp.nn.scores import FORBIDDEN, checked_total, values_of_parts
 from spigot_allennlp.nn.simplex import project_onto_capped_simplex, project_onto_simplex
@@ -96,6 +100,28 @@ class ConstituencyTree(Structure):
         check_shapes(scores, mask, "batch", "length", "length", "labels")
         in_order = torch.ones_like(mask).unsqueeze(2) & mask.unsqueeze(1)
         return (in_order.triu() & mask.unsqueeze(2)).unsqueeze(3).expand_as(scores)
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """`2 n - 1` spans, each with one label at most; the sentence and its tokens alone are among them."""
+        rules = LinearRules()
+        cells, are_spans = cell_numbers(parts), parts.any(2)
+        tokens = are_spans.diagonal().nonzero()[0]
+        for first, last in zip(*are_spans.nonzero(), strict=True):
+            is_sure = first == last or (first == tokens[0] and last == tokens[-1])
+            rules.add(cells[first, last], lower=1 if is_sure else 0, upper=1)
+        if len(tokens):
+            rules.add(cells[are_spans], lower=2 * len(tokens) - 1, upper=2 * len(tokens) - 1)
+        return rules
+
+    def cuts(self, z: np.ndarray, parts: np.ndarray) -> LinearRules:
+        """Of two spans that cross, one is not there: no more spans than these go without crossing."""
+        rules = LinearRules()
+        cells = cell_numbers(parts)
+        spans = list(zip(*z.any(2).nonzero(), strict=True))
+        for (a, b), (c, d) in itertools.permutations(spans, 2):
+            if a < c <= b < d:
+                rules.add([*cells[a, b], *cells[c, d]], upper=1)
+        return rules
 
     def _values(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return values_of_parts(scores, self.parts(scores, mask))

@@ -1,6 +1,10 @@
+import itertools
+
+import numpy as np
 import torch
 
 from spigot_allennlp.nn.errors import check_shapes, no_structure, not_a_score
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
 
@@ -78,6 +82,18 @@ class LinearChain(Structure):
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return _parts(scores, mask)
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """One pair of labels for every token, which begins with the label that the pair of the token before ends in."""
+        rules = LinearRules()
+        cells = cell_numbers(parts)
+        tokens = parts.any((1, 2)).nonzero()[0]
+        for position in tokens[:1]:
+            rules.add(cells[position, 0], lower=1, upper=1)
+        for before, position in itertools.pairwise(tokens):
+            for label in range(parts.shape[1]):
+                rules.add(cells[position, label], lower=0, upper=0, minus=cells[before, :, label])
+        return rules
 
 
 def _parts(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

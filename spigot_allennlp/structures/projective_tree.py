@@ -1,8 +1,12 @@
+import itertools
+
+import numpy as np
 import torch
 
 from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import no_structure
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.partition import log_partition, marginals, sum_by_autograd, sum_on_host
 from spigot_allennlp.structures.heads import DependencyTree
 from spigot_allennlp.structures.structure import Structure
@@ -43,6 +47,17 @@ class ProjectiveTree(DependencyTree):
         """The gradient of `log_partition`, once differentiable."""
         check_arc_shapes(scores, mask)
         return marginals(_sum_over_projective_trees, scores, mask, self.single_root)
+
+    def cuts(self, z: np.ndarray, parts: np.ndarray) -> LinearRules:
+        """Of two arcs that cross, whichever way they point, one is not there; and as in other trees."""
+        rules = super().cuts(z, parts)
+        cells = cell_numbers(parts)
+        ends = np.sort(np.stack(z.nonzero(), 1), 1).tolist()
+        for (a, b), (c, d) in itertools.permutations(ends, 2):
+            if a < c < b < d:
+                arcs = np.array([(a, b), (b, a), (c, d), (d, c)])
+                rules.add(cells[tuple(arcs[parts[tuple(arcs.T)]].T)], upper=1)
+        return rules
 
 
 def _sum_over_projective_trees(

@@ -1,8 +1,10 @@
+import numpy as np
 import torch
 from torch.nn.functional import pad
 
 from spigot_allennlp.nn.decoding import fill_on_host
 from spigot_allennlp.nn.errors import check_shapes
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.scores import FORBIDDEN, checked_total, values_of_parts
 from spigot_allennlp.nn.simplex import project_onto_capped_simplex, project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
@@ -90,6 +92,18 @@ class Segmentation(Structure):
         tokens_left = mask.flip(1).cumsum(1).flip(1)
         fits = torch.arange(scores.size(2), device=mask.device) < tokens_left.unsqueeze(2)
         return (fits & mask.unsqueeze(2)).unsqueeze(3).expand_as(scores)
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """Every token is in one segment."""
+        rules = LinearRules()
+        cells = cell_numbers(parts)
+        tokens = parts.any((1, 2)).nonzero()[0]
+        for rank in range(len(tokens)):
+            # A segment that begins `back` tokens before this one reaches it if it is wider than that.
+            backs = range(min(rank + 1, parts.shape[1]))
+            covering = [cells[tokens[rank - back], back:][parts[tokens[rank - back], back:]] for back in backs]
+            rules.add(np.concatenate(covering), lower=1, upper=1)
+        return rules
 
     def _values(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return values_of_parts(scores, self.parts(scores, mask))

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Optional
 
+import numpy as np
 import torch
 from allennlp.common.checks import ConfigurationError
 
@@ -12,6 +13,7 @@ from spigot_allennlp.nn.label_simplices import (
     project_onto_label_simplices,
     project_onto_switched_label_simplices,
 )
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.structures.structure import Structure, project_onto_hull_of
 
 
@@ -177,6 +179,20 @@ class SemanticGraph(Structure):
             parts = parts.clone()
             parts[:, :, 0, 0] = mask
         return parts
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """One label at most for a pair, and none where the predicate is off; deterministic labels once a predicate."""
+        rules = LinearRules()
+        cells = cell_numbers(parts)
+        for predicate in range(len(parts)):
+            own = [cells[predicate, 0, 0]] if self.predicates else []
+            for argument in range(1, len(parts)):
+                labels = cells[predicate, argument][parts[predicate, argument]]
+                if len(labels):
+                    rules.add(labels, upper=0 if self.predicates else 1, minus=own)
+            for label in self.deterministic_labels or ():
+                rules.add(cells[predicate, 1:, label][parts[predicate, 1:, label]], upper=1)
+        return rules
 
     def allowed_labels(self, length: int, num_labels: int) -> torch.Tensor:
         """Which labels the arguments of each predicate may have, `(length, num_labels)` bool, or `(1, 1)` for any."""

@@ -1,9 +1,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
+
+from spigot_allennlp.nn.linear_rules import LinearRules
 
 # What each operation follows from, where a class does not write it itself.
 _FOLLOWS_FROM = {
@@ -12,6 +15,7 @@ _FOLLOWS_FROM = {
     "marginals": "log_partition",
     "project": "argmax",
     "project_local": "project",
+    "linear_rules": None,
 }
 
 
@@ -79,6 +83,18 @@ class Structure(Registrable):
         structure says otherwise.
         """
         return torch.ones_like(scores, dtype=torch.bool)
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """
+        What makes a structure, in the linear rules that the 0/1 cells of one sentence obey; cells that are False in
+        `parts`, bool and of their shape, are 0. For [`Constrained`](./constrained.md). Where these rules are not all
+        there is to it, [`cuts`](#cuts) has the rest.
+        """
+        raise NotImplementedError
+
+    def cuts(self, z: np.ndarray, parts: np.ndarray) -> LinearRules:
+        """Rules that all structures obey and `z`, 0/1 cells that obey `linear_rules`, breaks: none if it is one."""
+        return LinearRules()
 
     def operations(self) -> frozenset[str]:
         """The names of the methods that can be called: those that the class writes, and those that follow from them."""
