@@ -10,8 +10,8 @@ def check_shapes(
 ) -> None:
     """
     Raises `ValueError` unless `scores` is a floating tensor with these axes, of which those of one name have one size,
-    and `mask` a bool one with the first `mask_axes` of them. No axis but the batch, rows and a length without ROOT may
-    be empty.
+    and `mask` a bool one with the first `mask_axes` of them. No axis but the batch, rows, columns and a length without
+    ROOT may be empty.
     """
     sizes = dict(zip(axes, scores.shape, strict=False))
     if scores.dim() != len(axes) or scores.shape != tuple(map(sizes.get, axes)) or not scores.is_floating_point():
@@ -20,7 +20,7 @@ def check_shapes(
     if mask.shape != shape or mask.dtype != torch.bool:
         raise ValueError(f"expected a bool mask {_shape(*shape)}, found {mask.dtype}, {_shape(*mask.shape)}")
     for axis, size in sizes.items():
-        if not size and axis not in ("batch", "length", "rows"):
+        if not size and axis not in ("batch", "length", "rows", "columns"):
             raise ValueError(f"expected at least one of {axis}, found none")
     if has_root and not sizes["length"]:
         raise ValueError("expected ROOT at position 0 of every sentence, found no position")

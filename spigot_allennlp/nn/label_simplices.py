@@ -29,13 +29,14 @@ def project_arcs_then_labels(point: torch.Tensor, possible: torch.Tensor) -> tor
     and result are those of [`project_onto_label_simplices`](#project_onto_label_simplices).
     """
     # A label that -inf forbids has no weight; NaN stays NaN.
-    point = point.masked_fill(~possible, -torch.inf)
-    weight = point.masked_fill(point == -torch.inf, 0).sum(-1).clamp(0, 1)
+    allowed = possible & (point != -torch.inf)
+    point = point.masked_fill(~allowed, 0)
+    weight = point.sum(-1).clamp(0, 1)
     on = ~(weight <= 0)
     # The simplex of size w is w times the simplex.
     size = weight[on].unsqueeze(-1)
     projection = torch.zeros_like(point)
-    projection[on] = size * project_onto_simplex(point[on] / size, on.new_ones(()))
+    projection[on] = size * project_onto_simplex(point[on] / size, allowed[on])
     return projection
 
 
@@ -77,7 +78,7 @@ def project_onto_switched_label_simplices(
             is_full = sums[..., -1] > size
             support = (descending * rank > sums - size.unsqueeze(-1)).sum(-1).clamp(min=1)
             tau = (sums.gather(-1, support.unsqueeze(-1) - 1).squeeze(-1) - size) / support
-            slope = 1 + (1 / support).where(is_full, 0.0).sum(-1)
+            slope = 1 + (1 / support.double()).where(is_full, 0.0).sum(-1)
             gain = (switch.double() + tau.where(is_full, 0.0).sum(-1) - t) / slope
             new = (t + gain.clamp(min=0)).clamp(max=1)
             if not (new > t).any():
@@ -86,7 +87,7 @@ def project_onto_switched_label_simplices(
         tau = tau.where(is_full, 0.0).unsqueeze(-1)
         is_full = is_full.unsqueeze(-1)
         used = (values > tau) & (t > 0)[..., None, None]
-        count = used.sum(-1, keepdim=True).clamp(min=1)
+        count = used.sum(-1, keepdim=True).clamp(min=1).double()
     # What was found, as a function of the input: while the same weights are positive, all is linear.
     # Shape: (..., arguments, 1)
     mass = values.where(used, 0.0).sum(-1, keepdim=True)

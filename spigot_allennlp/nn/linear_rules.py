@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 
@@ -13,10 +15,12 @@ SCALE = 1e5
 class LinearRules:
     """
     Rules `lower <= sum z <= upper`, over some cells each. Cells are meant by their number, see
-    [`cell_numbers`](#cell_numbers).
+    [`cell_numbers`](#cell_numbers); negative numbers are those of further variables, see
+    [`add_derivation`](#add_derivation).
     """
 
     def __init__(self) -> None:
+        self._num_more = 0
         self._cells: list[np.ndarray] = []
         self._signs: list[np.ndarray] = []
         self._lower: list[float] = []
@@ -40,10 +44,44 @@ class LinearRules:
         self._upper.append(upper)
 
     def extend(self, other: LinearRules) -> None:
-        self._cells += other._cells
+        self._cells += [np.where(cells < 0, cells - self._num_more, cells) for cells in other._cells]
+        self._num_more += other._num_more
         self._signs += other._signs
         self._lower += other._lower
         self._upper += other._upper
+
+    def add_derivation(
+        self,
+        edges: Iterable[tuple[Hashable, tuple[Hashable, ...]]],
+        cells: Mapping[Hashable, list[int]],
+        goal: Hashable,
+    ) -> None:
+        """
+        The rules that there is a derivation of the `goal`, as a chart parser finds them: with a variable between 0 and
+        1 for each edge, every item is made as often as it is used, and the goal is made once ([Martin, Rardin &
+        Campbell, 1990](https://doi.org/10.1287/opre.38.1.127)).
+
+        # Parameters
+
+        edges : `Iterable[tuple[Hashable, tuple[Hashable, ...]]]`
+            An item, and the items of which it can be made.
+        cells : `Mapping[Hashable, list[int]]`
+            Of some items, the cells of which one is 1 if the item is there, and none if it is not.
+        goal : `Hashable`
+            An item.
+        """
+        made, used = defaultdict(list), defaultdict(list)
+        for whole, halves in edges:
+            self._num_more += 1
+            made[whole].append(-self._num_more)
+            for half in halves:
+                used[half].append(-self._num_more)
+        for item in {goal, *made, *used, *cells}:
+            counts = [count[item] for count in (cells, made, used) if item in count]
+            if item == goal:
+                self.add(counts[0] if counts else [], lower=1, upper=1)
+            for count, other in itertools.pairwise(counts):
+                self.add(count, lower=0, upper=0, minus=other)
 
     def are_obeyed_by(self, z: np.ndarray) -> bool:
         """Whether 0/1 cells, of any shape, obey all of them."""
@@ -64,14 +102,18 @@ class LinearRules:
         used = np.flatnonzero(flat > -np.inf)
         z = np.zeros_like(flat)
         rows = np.repeat(np.arange(len(self)), [len(cells) for cells in self._cells])
-        entries = np.concatenate([*self._signs, ()]), (rows, np.concatenate([*self._cells, ()]).astype(np.int64))
-        matrix = csr_array(entries, shape=(len(self), len(flat)))[:, used]
+        numbers = np.concatenate([*self._cells, ()]).astype(np.int64)
+        # Further variables follow the cells.
+        columns = np.where(numbers < 0, len(flat) - 1 - numbers, numbers)
+        matrix = csr_array(
+            (np.concatenate([*self._signs, ()]), (rows, columns)), shape=(len(self), len(flat) + self._num_more)
+        )[:, np.append(used, np.arange(len(flat), len(flat) + self._num_more))]
         if not len(used):
             return z.reshape(scores.shape) if self.are_obeyed_by(z) else None
         largest = np.abs(flat[used]).max()
         result = milp(
-            -flat[used] * (SCALE / largest if largest > 0 else 1.0),
-            integrality=np.ones(len(used)),
+            np.pad(-flat[used] * (SCALE / largest if largest > 0 else 1.0), (0, self._num_more)),
+            integrality=np.pad(np.ones(len(used)), (0, self._num_more)),
             bounds=Bounds(0, 1),
             constraints=LinearConstraint(matrix, self._lower, self._upper) if len(self) else None,
             options={"mip_rel_gap": 0.0},
@@ -80,7 +122,7 @@ class LinearRules:
             return None
         if result.x is None or result.status != OPTIMAL:
             raise RuntimeError(f"an integer program is not solved: {result.message}")
-        z[used] = result.x.round()
+        z[used] = result.x[: len(used)].round()
         return z.reshape(scores.shape)
 
 

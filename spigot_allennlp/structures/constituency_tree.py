@@ -102,25 +102,17 @@ class ConstituencyTree(Structure):
         return (in_order.triu() & mask.unsqueeze(2)).unsqueeze(3).expand_as(scores)
 
     def linear_rules(self, parts: np.ndarray) -> LinearRules:
-        """`2 n - 1` spans, each with one label at most; the sentence and its tokens alone are among them."""
-        rules = LinearRules()
-        cells, are_spans = cell_numbers(parts), parts.any(2)
-        tokens = are_spans.diagonal().nonzero()[0]
-        for first, last in zip(*are_spans.nonzero(), strict=True):
-            is_sure = first == last or (first == tokens[0] and last == tokens[-1])
-            rules.add(cells[first, last], lower=1 if is_sure else 0, upper=1)
-        if len(tokens):
-            rules.add(cells[are_spans], lower=2 * len(tokens) - 1, upper=2 * len(tokens) - 1)
-        return rules
-
-    def cuts(self, z: np.ndarray, parts: np.ndarray) -> LinearRules:
-        """Of two spans that cross, one is not there: no more spans than these go without crossing."""
+        """There is a derivation of the sentence, the items of which are the spans."""
         rules = LinearRules()
         cells = cell_numbers(parts)
-        spans = list(zip(*z.any(2).nonzero(), strict=True))
-        for (a, b), (c, d) in itertools.permutations(spans, 2):
-            if a < c <= b < d:
-                rules.add([*cells[a, b], *cells[c, d]], upper=1)
+        tokens = parts.any((1, 2)).nonzero()[0]
+        if len(tokens):
+            spans = {
+                (i, j): list(cells[tokens[i], tokens[j]])
+                for i, j in itertools.combinations_with_replacement(range(len(tokens)), 2)
+            }
+            edges = (((i, j), ((i, k), (k + 1, j))) for i, j in spans for k in range(i, j))
+            rules.add_derivation(edges, spans, (0, len(tokens) - 1))
         return rules
 
     def _values(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,10 @@
 import numpy as np
 import torch
+from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.linear_rules import LinearRules
 from spigot_allennlp.structures.rules import Rule
-from spigot_allennlp.structures.structure import Structure
+from spigot_allennlp.structures.structure import Structure, registered_name
 
 
 @Structure.register("constrained")
@@ -28,7 +29,10 @@ class Constrained(Structure):
     """
 
     def __init__(self, structure: Structure, rules: list[Rule]) -> None:
-        structure.require("linear_rules", by="constrained")
+        if type(structure).linear_rules is Structure.linear_rules:
+            raise ConfigurationError(
+                f"constrained needs linear_rules, and {registered_name(structure, Structure)} has none"
+            )
         self.structure = structure
         self.rules = rules
         self.cells = structure.cells
@@ -49,7 +53,10 @@ class Constrained(Structure):
                 values = np.where(parts[sentence], scores[sentence].double().cpu().numpy(), -np.inf)
                 z = self._best_under(rules, values, parts[sentence])
                 if z is None:
-                    raise ValueError(f"sentence {sentence} has no legal structure: its rules and scores allow none")
+                    raise ValueError(
+                        f"sentence {sentence} has no legal structure: too many of its scores are -inf, or forbidden by "
+                        "its rules"
+                    )
                 best[sentence] = torch.from_numpy(z).to(best)
         return best
 

@@ -134,5 +134,6 @@ def _log_sums_before(values: torch.Tensor, k: int) -> list[torch.Tensor]:
     log_sums = [nothing]
     for value in values.clamp(min=FORBIDDEN).unbind(1):
         chosen = pad(log_sums[-1][:, :-1], (1, 0), value=FORBIDDEN) + value.unsqueeze(1)
-        log_sums.append(torch.logaddexp(log_sums[-1], chosen))
+        # Not `logaddexp`, whose second derivative is NaN where one is far below the other.
+        log_sums.append(torch.stack((log_sums[-1], chosen)).logsumexp(0))
     return log_sums

@@ -127,7 +127,7 @@ def _forward(values: torch.Tensor) -> torch.Tensor:
     (the sum of its row and column) and its row.
     """
     _, rows, columns = values.shape
-    if not rows:
+    if not values.numel():
         return values
     diagonals = torch.arange(rows + columns - 1, device=values.device).unsqueeze(1)
     row = torch.arange(rows, device=values.device)

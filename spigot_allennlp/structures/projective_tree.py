@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -48,16 +49,33 @@ class ProjectiveTree(DependencyTree):
         check_arc_shapes(scores, mask)
         return marginals(_sum_over_projective_trees, scores, mask, self.single_root)
 
-    def cuts(self, z: np.ndarray, parts: np.ndarray) -> LinearRules:
-        """Of two arcs that cross, whichever way they point, one is not there; and as in other trees."""
-        rules = super().cuts(z, parts)
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """There is a derivation by the items of [`maximum_projective_trees`](../nn/kernels/eisner.md)."""
+        rules = super().linear_rules(parts)
         cells = cell_numbers(parts)
-        ends = np.sort(np.stack(z.nonzero(), 1), 1).tolist()
-        for (a, b), (c, d) in itertools.permutations(ends, 2):
-            if a < c < b < d:
-                arcs = np.array([(a, b), (b, a), (c, d), (d, c)])
-                rules.add(cells[tuple(arcs[parts[tuple(arcs.T)]].T)], upper=1)
+        tokens = [0, *parts.any(1).nonzero()[0]]
+        arcs = {
+            (kind, i, j): [cells[pair]] if parts[pair] else []
+            for i, j in itertools.combinations(range(len(tokens)), 2)
+            for kind, pair in (("right_open", (tokens[j], tokens[i])), ("left_open", (tokens[i], tokens[j])))
+        }
+        # What is about to get an arc gets it one way or the other.
+        both = {("both", i, j): arcs["right_open", i, j] + arcs["left_open", i, j] for _, i, j in arcs}
+        rules.add_derivation(_edges(len(tokens)), arcs | both, ("right", 0, len(tokens) - 1))
         return rules
+
+
+def _edges(size: int) -> Iterator[tuple[tuple[str, int, int], tuple[tuple[str, int, int], ...]]]:
+    """Of what each span of Eisner's can be made, where single positions are there in any case."""
+    for i, j in itertools.combinations(range(size), 2):
+        for k in range(i, j):
+            halves = [("right", i, k)] * (i < k) + [("left", k + 1, j)] * (k + 1 < j)
+            yield ("both", i, j), tuple(halves)
+            halves = [("right_open", i, k + 1)] + [("right", k + 1, j)] * (k + 1 < j)
+            yield ("right", i, j), tuple(halves)
+            if i > 0:
+                halves = [("left", i, k)] * (i < k) + [("left_open", k, j)]
+                yield ("left", i, j), tuple(halves)
 
 
 def _sum_over_projective_trees(

@@ -104,7 +104,8 @@ class SemanticGraph(Structure):
         `log(1 + exp(own score + t))` where it is a part; on and without arcs counts as a structure of its own.
         """
         _, on = self._log_linear_parts(scores, mask)
-        log_partition = torch.logaddexp(on, torch.zeros_like(on)) if self.predicates else on
+        # Not `logaddexp(on, 0)`, whose second derivative is NaN far below 0.
+        log_partition = -torch.nn.functional.logsigmoid(-on) if self.predicates else on
         return log_partition.sum(1).to(scores.dtype)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -225,8 +226,10 @@ class SemanticGraph(Structure):
         # Shape: (batch, length)
         is_on = self._is_worth_having(worth, scores, mask)
         arcs = (worth > 0) & is_on.unsqueeze(2)
-        # Shape: (number of arcs, labels)
+        # Shape: (length, labels)
         allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(scores.device)
+        allowed = allowed.expand(mask.size(1), scores.size(3))
+        # Shape: (number of arcs, labels)
         options = (
             scores[arcs] if self.top_label is None else scores[arcs].where(allowed[arcs.nonzero()[:, 1]], -torch.inf)
         )

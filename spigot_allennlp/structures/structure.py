@@ -15,7 +15,6 @@ _FOLLOWS_FROM = {
     "marginals": "log_partition",
     "project": "argmax",
     "project_local": "project",
-    "linear_rules": None,
 }
 
 
@@ -57,7 +56,7 @@ class Structure(Registrable):
         """`E[z]` under `p(z) ~ exp(scores . z)`, of the shape of `scores`, differentiable."""
         create_graph = scores.requires_grad and torch.is_grad_enabled()
         with torch.enable_grad():
-            scores = scores if create_graph else scores.detach().requires_grad_()
+            scores = scores if create_graph else scores.detach().requires_grad_(scores.is_floating_point())
             log_z = self.log_partition(scores, mask).sum()
             return torch.autograd.grad(log_z, scores, create_graph=create_graph)[0]
 
@@ -137,7 +136,8 @@ class _HullProjection(torch.autograd.Function):
     ) -> torch.Tensor:
         from spigot_allennlp.nn.active_set import project_onto_hull
 
-        active_set = project_onto_hull(point, argmax, mask)
+        # The argmax sees all of its input first, and says what is wrong with it.
+        active_set = project_onto_hull(point, argmax, mask, initial=argmax(point, mask))
         # The output itself would tie a knot of references that only the garbage collector unties.
         ctx.active_set = active_set._replace(projection=active_set.projection.detach())
         return active_set.projection

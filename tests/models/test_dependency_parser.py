@@ -9,10 +9,28 @@ from allennlp.data import Batch
 from allennlp.models import Model
 
 from spigot_allennlp.data.dataset_readers import ConlluReader
+from spigot_allennlp.structures import NonprojectiveTree, Structure
 from tests import FIXTURES_ROOT
 
 CONFIG = FIXTURES_ROOT / "dependency_parser.jsonnet"
 TOY = FIXTURES_ROOT / "toy" / "toy.conllu"
+
+
+class MyTree(Structure):
+    """A user's own: it says that its cells are heads, and writes an argmax."""
+
+    cells = "heads"
+
+    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return NonprojectiveTree(single_root=True).argmax(scores, mask)
+
+
+@pytest.fixture
+def my_tree():
+    """The name by which configs know it."""
+    Structure.register("my_tree")(MyTree)
+    yield "my_tree"
+    del Structure._registry[Structure]["my_tree"]
 
 
 class TestDependencyParser(ModelTestCase):
@@ -67,4 +85,19 @@ class TestDependencyParser(ModelTestCase):
         params = Params.from_file(str(CONFIG))["model"]
         params["encoder"]["input_size"] = 7
         with pytest.raises(ConfigurationError, match=r"gives 9 dimensions .* input_size is 7"):
+            Model.from_params(vocab=self.vocab, params=params)
+
+    def test_a_tree_of_one_s_own_trains_saves_and_loads(self, my_tree):
+        overrides = json.dumps({"model.structure": my_tree, "model.loss": "hinge"})
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
+
+    def test_a_structure_that_is_no_tree_is_refused(self):
+        params = Params.from_file(str(CONFIG), json.dumps({"model.structure": "linear_chain"}))["model"]
+        with pytest.raises(ConfigurationError, match="needs a structure of heads, .* whose cells are label pairs"):
+            Model.from_params(vocab=self.vocab, params=params)
+
+    def test_a_loss_that_needs_what_the_structure_lacks_is_refused(self, my_tree):
+        overrides = json.dumps({"model.structure": my_tree, "model.loss": "tree_crf"})
+        params = Params.from_file(str(CONFIG), overrides)["model"]
+        with pytest.raises(ConfigurationError, match=r"^the loss tree_crf needs log_partition, and my_tree has none$"):
             Model.from_params(vocab=self.vocab, params=params)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spigot_allennlp.nn.active_set import ActiveSet, project_onto_hull
-from spigot_allennlp.nn.arborescence import maximum_arborescence
 from spigot_allennlp.nn.kernels.min_norm_point import _append
-from tests.oracles_sequences import duality_gap, k_subsets, label_sequences, nearest_in_hull
+from spigot_allennlp.structures import NonprojectiveTree
+from tests.oracles import duality_gap, k_subsets, label_sequences, nearest_in_hull
 
 
 class Listed:
@@ -117,8 +117,8 @@ def test_rounding_does_not_end_long_projections(offset):
     """Hundreds of trees over 100 tokens, their weights down to 1e-13, and far from the origin."""
     points = offset + torch.cat([random(1, 101, 101, seed=seed) for seed in (2, 4, 12, 13)])
     mask = torch.ones(4, 101, dtype=torch.bool)
-    x = project_onto_hull(points, maximum_arborescence, mask).projection
-    best = (points - x) * maximum_arborescence(points - x, mask)
+    x = project_onto_hull(points, NonprojectiveTree().argmax, mask).projection
+    best = (points - x) * NonprojectiveTree().argmax(points - x, mask)
     gaps = best.sum((1, 2)) - ((points - x) * x).sum((1, 2))
     assert (gaps < 1e-12 * max(10, 2 * offset)).all()
 

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from spigot_allennlp.nn.kernels import label_assignment_hull
 from spigot_allennlp.nn.kernels.label_assignment import maximum_matching
 from spigot_allennlp.nn.label_assignment import assign_labels, label_indicators, project_onto_label_assignments
-from tests.oracles_sequences import best_assignment, duality_gap, nearest_in_hull
+from tests.oracles import best_assignment, duality_gap, nearest_in_hull
 
 DETERMINISTIC = torch.tensor([True, True, False, True])
 

@@ -7,31 +7,10 @@ from spigot_allennlp.nn.kernels.constituency_tree import sum_over_binary_trees
 from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
 from spigot_allennlp.structures import ConstituencyTree
 from spigot_allennlp.structures.constituency_tree import _sum_in_log_space
-from tests.oracles_more import constituency_trees
-from tests.structures.contract import StructureContract
+from tests import oracles
 from tests.structures.samples import assert_samples_follow
 
 STRUCTURE = ConstituencyTree()
-
-
-class TestConstituencyTree(StructureContract):
-    config = {"type": "constituency_tree"}  # noqa: RUF012
-    inner_shape = (2,)
-    num_position_axes = 2
-    length = 3
-
-    def structures(self, length: int) -> torch.Tensor:
-        return constituency_trees(length, 2)
-
-
-class TestConstituencyTreeWithOneLabel(StructureContract):
-    config = {"type": "constituency_tree"}  # noqa: RUF012
-    inner_shape = (1,)
-    num_position_axes = 2
-    length = 5
-
-    def structures(self, length: int) -> torch.Tensor:
-        return constituency_trees(length, 1)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -122,7 +101,7 @@ def test_derivatives_are_finite_where_spans_are_forbidden():
 def test_samples():
     scores = random(2, 4, 4, 2)
     scores[0, 1, 2] = -torch.inf
-    assert_samples_follow(STRUCTURE, scores, constituency_trees(4, 2))
+    assert_samples_follow(STRUCTURE, scores, oracles.constituency_trees(4, 2))
 
 
 def test_samples_of_long_sentences():

@@ -4,49 +4,8 @@ from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.structures import Matching
 from spigot_allennlp.surrogates import StructuredAttention
-from tests.oracles_more import matchings
-from tests.structures.contract import StructureContract
 
 either = pytest.mark.parametrize("complete", [True, False])
-
-
-class TestMatching(StructureContract):
-    """Permutations, where no row is masked."""
-
-    config = {"type": "matching"}  # noqa: RUF012
-    inner_shape = (4,)
-    methods = ("argmax", "project", "project_local")
-
-    def structures(self, length: int) -> torch.Tensor:
-        return matchings(length, 4, True)
-
-
-class TestMatchingOfFewRows(StructureContract):
-    config = {"type": "matching"}  # noqa: RUF012
-    inner_shape = (4,)
-    methods = ("argmax", "project", "project_local")
-    length = 2
-
-    def structures(self, length: int) -> torch.Tensor:
-        return matchings(length, 4, True)
-
-
-class TestMatchingOfManyRows(TestMatchingOfFewRows):
-    inner_shape = (2,)
-    length = 4
-
-    def structures(self, length: int) -> torch.Tensor:
-        return matchings(length, 2, True)
-
-
-class TestMatchingThatMayLeaveAlone(StructureContract):
-    config = {"type": "matching", "complete": False}  # noqa: RUF012
-    inner_shape = (3,)
-    methods = ("argmax", "project", "project_local")
-    length = 3
-
-    def structures(self, length: int) -> torch.Tensor:
-        return matchings(length, 3, False)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

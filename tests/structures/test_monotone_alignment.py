@@ -2,29 +2,11 @@ import pytest
 import torch
 
 from spigot_allennlp.structures import MonotoneAlignment
-from tests.oracles_more import monotone_alignments
-from tests.structures.contract import StructureContract
+from tests import oracles
 from tests.structures.samples import assert_samples_follow
 
 STRUCTURE = MonotoneAlignment()
 METHODS = ("argmax", "log_partition", "marginals", "sample", "project", "project_local")
-
-
-class TestMonotoneAlignment(StructureContract):
-    """With masks of the rows."""
-
-    config = {"type": "monotone_alignment"}  # noqa: RUF012
-    inner_shape = (3,)
-
-    def structures(self, length: int) -> torch.Tensor:
-        return monotone_alignments(length, 3)
-
-
-class TestMonotoneAlignmentWithOneColumn(TestMonotoneAlignment):
-    inner_shape = (1,)
-
-    def structures(self, length: int) -> torch.Tensor:
-        return monotone_alignments(length, 1)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -132,7 +114,7 @@ def test_derivatives_are_finite_where_cells_are_forbidden():
 def test_samples():
     scores = random(2, 4, 3)
     scores[0, 1, 1] = -torch.inf
-    assert_samples_follow(STRUCTURE, scores, monotone_alignments(4, 3))
+    assert_samples_follow(STRUCTURE, scores, oracles.monotone_alignments(4, 3))
 
 
 def test_samples_of_long_sequences():

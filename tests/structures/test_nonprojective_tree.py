@@ -60,7 +60,7 @@ def test_argmax_is_as_good_as_a_peer_s(single_root: bool, length: int, levels: i
 def test_argmax_of_extreme_scores(single_root: bool, cells: list[float]) -> None:
     scores = torch.tensor(cells).view(1, 5, 5)
     z = NonprojectiveTree(single_root).argmax(scores, full_mask(scores))
-    every = oracles.structures("nonprojective_tree", 5, single_root)
+    every = oracles.nonprojective_trees(5, single_root)
     assert (z * scores).double().sum() == oracles.best_scores(every, scores)
 
 
@@ -100,7 +100,7 @@ def test_likely_cycles_cost_no_digits(single_root: bool) -> None:
         scores = random_scores(4, 5)
         scores[:, 1, 2] += gap
         scores[:, 2, 1] += gap
-        every = oracles.structures("nonprojective_tree", 5, single_root)
+        every = oracles.nonprojective_trees(5, single_root)
         mask = full_mask(scores)
         _, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=None)
         torch.testing.assert_close(marginals, oracles.marginals(every, scores), rtol=1e-12, atol=1e-14)
@@ -116,7 +116,7 @@ def test_scores_out_of_range_are_summed_all_the_same(single_root: bool) -> None:
     mask = full_mask(scores)
     with pytest.raises(FloatingPointError):
         sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=None)
-    every = oracles.structures("nonprojective_tree", 5, single_root)
+    every = oracles.nonprojective_trees(5, single_root)
     scores.requires_grad_()
     marginals = NonprojectiveTree(single_root).marginals(scores, mask)
     torch.testing.assert_close(marginals.detach(), oracles.marginals(every, scores.detach()))
@@ -145,16 +145,3 @@ def test_third_derivatives_are_refused() -> None:
     (gradient,) = torch.autograd.grad(marginals[0, 1, 0], scores, create_graph=True)
     with pytest.raises(NotImplementedError, match="third derivatives"):
         gradient.sum().backward()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@either_root
-def test_on_a_gpu(single_root: bool) -> None:
-    scores = random_scores(3, 8)
-    mask = torch.arange(8) < torch.tensor([[8], [5], [1]])
-    structure = NonprojectiveTree(single_root)
-    for function in structure.argmax, structure.log_partition, structure.marginals:
-        expected = function(scores, mask)
-        result = function(scores.cuda(), mask.cuda())
-        assert result.is_cuda
-        torch.testing.assert_close(result.cpu(), expected, rtol=1e-11, atol=1e-12)

@@ -2,35 +2,10 @@ import pytest
 import torch
 
 from spigot_allennlp.structures import Segmentation
-from tests.oracles_more import segmentations
-from tests.structures.contract import StructureContract
+from tests import oracles
 from tests.structures.samples import assert_samples_follow
 
 STRUCTURE = Segmentation()
-
-
-class TestSegmentation(StructureContract):
-    config = {"type": "segmentation"}  # noqa: RUF012
-    inner_shape = (3, 2)
-
-    def structures(self, length: int) -> torch.Tensor:
-        return segmentations(length, 3, 2)
-
-
-class TestSegmentationIntoSingleTokens(StructureContract):
-    config = {"type": "segmentation"}  # noqa: RUF012
-    inner_shape = (1, 3)
-
-    def structures(self, length: int) -> torch.Tensor:
-        return segmentations(length, 1, 3)
-
-
-class TestSegmentationThatMayBeOneSegment(StructureContract):
-    config = {"type": "segmentation"}  # noqa: RUF012
-    inner_shape = (7, 1)
-
-    def structures(self, length: int) -> torch.Tensor:
-        return segmentations(length, 7, 1)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -100,7 +75,7 @@ def test_widths_count_the_tokens_that_the_mask_leaves():
 def test_samples():
     scores = random(2, 5, 3, 2)
     scores[0, 1, 2] = -torch.inf
-    assert_samples_follow(STRUCTURE, scores, segmentations(5, 3, 2))
+    assert_samples_follow(STRUCTURE, scores, oracles.segmentations(5, 3, 2))
 
 
 def test_samples_of_long_sentences():
