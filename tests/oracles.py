@@ -6,7 +6,8 @@ Enumerators return `(structures, ...)` float64 0/1, where `...` are the axes of 
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import numpy as np
 import torch
@@ -130,6 +131,112 @@ def permutations(length: int) -> torch.Tensor:
     """All permutation matrices, [row, column]."""
     orders = [torch.tensor(order).long() for order in itertools.permutations(range(length))]
     return torch.stack([torch.eye(length, dtype=torch.double)[order] for order in orders])
+
+
+@cache
+def bracketings(first: int, last: int) -> list[frozenset[tuple[int, int]]]:
+    """The spans of all binary trees over the tokens from `first` to `last`."""
+    if first >= last:
+        return [frozenset([(first, last)] if first == last else [])]
+    return [
+        left | right | {(first, last)}
+        for middle in range(first, last)
+        for left, right in itertools.product(bracketings(first, middle), bracketings(middle + 1, last))
+    ]
+
+
+def constituency_trees(length: int, num_labels: int) -> torch.Tensor:
+    """All binary trees with a label for each span, [first, last, label]."""
+    labelled = itertools.chain.from_iterable(
+        itertools.product(*([(*span, label) for label in range(num_labels)] for span in spans))
+        for spans in bracketings(0, length - 1)
+    )
+    return indicators(labelled, length, length, num_labels)
+
+
+def labelled_spans(length: int, num_labels: int) -> torch.Tensor:
+    """As `constituency_trees`, but any spans between the tokens and the sentence are in it, and others are not."""
+    choices = [
+        [(first, last, label) for label in range(num_labels)] + [None] * (first < last and last - first < length - 1)
+        for first in range(length)
+        for last in range(first, length)
+    ]
+    return indicators(itertools.product(*choices), length, length, num_labels)
+
+
+def segmentations(length: int, max_width: int, num_labels: int) -> torch.Tensor:
+    """All ways to cut into labelled segments, [first, width - 1, label]."""
+    cut = {length: [()]}  # by where the rest begins
+    for first in reversed(range(length)):
+        cut[first] = [
+            ((first, width - 1, label), *rest)
+            for width in range(1, min(max_width, length - first) + 1)
+            for label in range(num_labels)
+            for rest in cut[first + width]
+        ]
+    return indicators(cut[0], length, max_width, num_labels)
+
+
+def labelled_segments(length: int, max_width: int, num_labels: int) -> torch.Tensor:
+    """As `segmentations`, but only the first token need begin a segment, whatever else does, and how far it reaches."""
+    choices = [
+        [(first, width, label) for width in range(min(max_width, length - first)) for label in range(num_labels)]
+        + [None] * (first > 0)
+        for first in range(length)
+    ]
+    return indicators(itertools.product(*choices), length, max_width, num_labels)
+
+
+def monotone_alignments(rows: int, columns: int) -> torch.Tensor:
+    """All paths from the first cell to the last by steps right, down and both, [row, column]."""
+    paths = {(-1, -1): [()]}  # by where they end
+    for i, j in itertools.product(range(rows), range(columns)):
+        before = ((i - 1, j), (i, j - 1), (i - 1, j - 1))
+        paths[i, j] = [(*path, (i, j)) for cell in before for path in paths.get(cell, [])]
+    return indicators(paths[rows - 1, columns - 1], rows, columns)
+
+
+def row_alignments(rows: int, columns: int) -> torch.Tensor:
+    """One cell of every row, or more, whatever the others have."""
+    subsets = torch.tensor(list(itertools.product((0.0, 1.0), repeat=columns)), dtype=torch.double)
+    return torch.stack([torch.stack(chosen) for chosen in itertools.product(subsets[1:], repeat=rows)])
+
+
+def matchings(rows: int, columns: int, complete: bool) -> torch.Tensor:
+    """All matchings, [row, column]; if `complete`, those with as many pairs as there can be."""
+    most = min(rows, columns)
+    found = (
+        zip(chosen, partners, strict=True)
+        for size in range(most if complete else 0, most + 1)
+        for chosen in itertools.combinations(range(rows), size)
+        for partners in itertools.permutations(range(columns), size)
+    )
+    return indicators(found, rows, columns)
+
+
+def row_matchings(rows: int, columns: int, complete: bool) -> torch.Tensor:
+    """As `matchings`, but several rows may have the same partner."""
+    alone = [] if complete and rows <= columns else [None]
+    choices = [[(row, column) for column in range(columns)] + alone for row in range(rows)]
+    return indicators(itertools.product(*choices), rows, columns)
+
+
+def subsets_up_to(length: int, k: int) -> torch.Tensor:
+    """All subsets of at most `k` positions, [position]."""
+    chosen = torch.tensor(list(itertools.product((0.0, 1.0), repeat=length)), dtype=torch.double)
+    return chosen[chosen.sum(1) <= k]
+
+
+def indicators(structures: Iterable[Iterable[tuple[int, ...] | None]], *shape: int) -> torch.Tensor:
+    """Of lists of cells; `None` is none."""
+    found = []
+    for cells in structures:
+        z = torch.zeros(shape, dtype=torch.double)
+        for cell in cells:
+            if cell is not None:
+                z[cell] = 1
+        found.append(z)
+    return torch.stack(found)
 
 
 def total_scores(structures: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

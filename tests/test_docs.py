@@ -5,10 +5,12 @@ import json
 import re
 
 import pytest
+import torch
 from allennlp.common import Params
 from allennlp.common.params import evaluate_snippet
 
 from spigot_allennlp.data.sdp import parse_sdp
+from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
@@ -36,6 +38,27 @@ def test_a_structure_of_your_own_gets_gradients():
     assert soft[0].sum(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-5)
     assert soft[0].sum(dim=0).tolist() == pytest.approx([1] * 5, abs=1e-5)
     assert not soft[1, 3:].any()
+
+
+def test_a_constituency_crf_learns():
+    (code,) = [block for block in python_blocks("docs/pytorch.md") if "class ConstituencyCRF" in block]
+    result = run(code)
+    assert result["accuracy"] > 0.9
+    assert result["others"].sum((2, 3, 4)).tolist() == [(2.0 * result["mask"].sum(1) - 1).tolist()] * 10
+
+
+def test_the_structures_are_all_there():
+    text = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    section = text[text.index("\n## Structures") :]
+    rows = [re.split(r" *\| *", row)[1:3] for row in re.findall(r"^\| `.*$", section, flags=re.MULTILINE)]
+    listed = {name.strip("`"): cells for name, cells in rows}
+    ours = {name for name in Structure.list_available() if Structure.by_name(name).__module__.startswith("spigot_")}
+    assert listed.keys() == ours
+    assert all(Structure.by_name(name).cells in (cells, "parts") for name, cells in listed.items())
+    (config,) = re.findall(r"```jsonnet\n(.*?)```", section, flags=re.DOTALL)
+    structure = Structure.from_params(Params(json.loads(evaluate_snippet("docs", config))))
+    z = structure.argmax(torch.zeros(1, 6, 6), torch.ones(1, 6, dtype=torch.bool))[0]
+    assert z[4, 0] == 1 and z[2, 1] == 0 and z.sum(0).max() <= 3
 
 
 def test_the_methods_are_all_there_and_their_options_have_their_defaults():

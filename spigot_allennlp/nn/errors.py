@@ -5,18 +5,22 @@ import torch
 from spigot_allennlp.nn.kernels import FORBIDDEN, LARGEST_SCORE, NO_STRUCTURE, NOT_A_SCORE, TOO_LARGE
 
 
-def check_shapes(scores: torch.Tensor, mask: torch.Tensor, *axes: str, has_root: bool = False) -> None:
+def check_shapes(
+    scores: torch.Tensor, mask: torch.Tensor, *axes: str, has_root: bool = False, mask_axes: int = 2
+) -> None:
     """
     Raises `ValueError` unless `scores` is a floating tensor with these axes, of which those of one name have one size,
-    and `mask` a bool one with the first two of them. No axis but the batch, and a length without ROOT, may be empty.
+    and `mask` a bool one with the first `mask_axes` of them. No axis but the batch, rows, columns and a length without
+    ROOT may be empty.
     """
     sizes = dict(zip(axes, scores.shape, strict=False))
     if scores.dim() != len(axes) or scores.shape != tuple(map(sizes.get, axes)) or not scores.is_floating_point():
         raise ValueError(f"expected floating scores {_shape(*axes)}, found {scores.dtype}, {_shape(*scores.shape)}")
-    if mask.shape != scores.shape[:2] or mask.dtype != torch.bool:
-        raise ValueError(f"expected a bool mask {_shape(*scores.shape[:2])}, found {mask.dtype}, {_shape(*mask.shape)}")
+    shape = scores.shape[:mask_axes]
+    if mask.shape != shape or mask.dtype != torch.bool:
+        raise ValueError(f"expected a bool mask {_shape(*shape)}, found {mask.dtype}, {_shape(*mask.shape)}")
     for axis, size in sizes.items():
-        if not size and axis not in ("batch", "length"):
+        if not size and axis not in ("batch", "length", "rows", "columns"):
             raise ValueError(f"expected at least one of {axis}, found none")
     if has_root and not sizes["length"]:
         raise ValueError("expected ROOT at position 0 of every sentence, found no position")

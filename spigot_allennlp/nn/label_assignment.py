@@ -99,20 +99,28 @@ class _HullProjection(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_projection: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         projection, deterministic = ctx.saved_tensors
-        positive = (projection > 0).double()
-        # Which sums, those of arguments and then those of labels, are at their bound. Shape: (predicates, sums)
-        tight = torch.cat((projection.sum(2) > 1 - TIGHT, (projection.sum(1) > 1 - TIGHT) & deterministic), 1).double()
-        gradient = d_projection.double() * positive
-        # The multipliers of the tight sums solve `gram multipliers = sums of the gradient`; two sums share a weight.
-        top = torch.cat((torch.diag_embed(positive.sum(2)), positive), 2)
-        bottom = torch.cat((positive.transpose(1, 2), torch.diag_embed(positive.sum(1))), 2)
-        gram = torch.cat((top, bottom), 1) * tight.unsqueeze(1) * tight.unsqueeze(2)
-        # Multipliers that are free, because not tight or because others can stand in for them, may be anything.
-        gram += RIDGE * torch.eye(gram.size(1), dtype=gram.dtype, device=gram.device)
-        sums = torch.cat((gradient.sum(2), gradient.sum(1)), 1) * tight
-        by_argument, by_label = torch.linalg.solve(gram, sums).split(projection.shape[1:], 1)
-        d_point = (gradient - by_argument.unsqueeze(2) - by_label.unsqueeze(1)) * positive
-        return d_point.to(d_projection.dtype), None, None
+        return project_onto_face(d_projection, projection, deterministic), None, None
+
+
+def project_onto_face(gradient: torch.Tensor, projection: torch.Tensor, bounded: torch.Tensor) -> torch.Tensor:
+    """
+    The change nearest to `gradient` that leaves alone what is 0 in `projection`, both `(batch, rows, columns)`, and
+    those sums that are at their bound, 1. Sums of rows have one, and sums of columns that are `bounded`, `(columns,)`
+    bool. This is the product of the gradient with the Jacobian of the projection.
+    """
+    positive = (projection > 0).double()
+    # Which sums, those of rows and then those of columns, are at their bound. Shape: (batch, sums)
+    tight = torch.cat((projection.sum(2) > 1 - TIGHT, (projection.sum(1) > 1 - TIGHT) & bounded), 1).double()
+    support = gradient.double() * positive
+    # The multipliers of the tight sums solve `gram multipliers = sums of the gradient`; two sums share a weight.
+    top = torch.cat((torch.diag_embed(positive.sum(2)), positive), 2)
+    bottom = torch.cat((positive.transpose(1, 2), torch.diag_embed(positive.sum(1))), 2)
+    gram = torch.cat((top, bottom), 1) * tight.unsqueeze(1) * tight.unsqueeze(2)
+    # Multipliers that are free, because not tight or because others can stand in for them, may be anything.
+    gram += RIDGE * torch.eye(gram.size(1), dtype=gram.dtype, device=gram.device)
+    sums = torch.cat((support.sum(2), support.sum(1)), 1) * tight
+    by_row, by_column = torch.linalg.solve(gram, sums).split(projection.shape[1:], 1)
+    return ((support - by_row.unsqueeze(2) - by_column.unsqueeze(1)) * positive).to(gradient.dtype)
 
 
 def _on_host(values: torch.Tensor, *masks: torch.Tensor) -> list[np.ndarray]:

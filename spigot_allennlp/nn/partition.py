@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from spigot_allennlp.nn.arcs import check_arc_shapes
 from spigot_allennlp.nn.errors import raise_for_status
 from spigot_allennlp.nn.kernels import OUT_OF_RANGE
 
@@ -18,29 +17,25 @@ class Summation(NamedTuple):
     How to sum over all structures.
 
     numbers : `Callable`
-        Given float64 scores `(batch_size, length, length)`, a mask, whether there is a single root, and a direction
-        like the scores or `None`, returns `log Z`, `(batch_size,)`, and the marginals or, with a direction, their
-        derivative in that direction.
+        Given float64 scores, `(batch_size, length, length)`, a mask, options such as whether there is a single root,
+        and as `direction` a tensor like the scores or `None`, returns `log Z`, `(batch_size,)`, and the marginals or,
+        with a direction, their derivative in that direction.
     operations : `Callable`
         The same, but for the direction, by torch operations, so that it can be differentiated any number of times.
     """
 
-    numbers: Callable[
-        [torch.Tensor, torch.Tensor, bool, torch.Tensor | None],
-        tuple[torch.Tensor, torch.Tensor],
-    ]
-    operations: Callable[[torch.Tensor, torch.Tensor, bool], tuple[torch.Tensor, torch.Tensor]]
+    numbers: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    operations: Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
 def log_partition_and_marginals(
-    summation: Summation, scores: torch.Tensor, mask: torch.Tensor, single_root: bool
+    summation: Summation, scores: torch.Tensor, mask: torch.Tensor, *options: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     `log Z`, `(batch_size,)`, and the marginals, like `scores`: both differentiable any number of times, though only the
     first derivative of the marginals is as fast as they are.
     """
-    check_arc_shapes(scores, mask)
-    log_z, marginals = _Sums.apply(scores.double(), mask, single_root, summation)
+    log_z, marginals = _Sums.apply(scores.double(), mask, options, summation)
     return log_z.to(scores.dtype), marginals.to(scores.dtype)
 
 
@@ -52,11 +47,11 @@ class _Sums(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, single_root: bool, summation: Summation
+        ctx: Any, scores: torch.Tensor, mask: torch.Tensor, options: tuple, summation: Summation
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        log_z, marginals = summation.numbers(scores, mask, single_root, None)
+        log_z, marginals = summation.numbers(scores, mask, *options, direction=None)
         ctx.save_for_backward(scores, mask, marginals)
-        ctx.options = single_root, summation
+        ctx.options = options, summation
         ctx.set_materialize_grads(False)
         return log_z, marginals
 
@@ -81,29 +76,29 @@ class _HessianProduct(torch.autograd.Function):
         direction: torch.Tensor,
         scores: torch.Tensor,
         mask: torch.Tensor,
-        single_root: bool,
+        options: tuple,
         summation: Summation,
     ) -> torch.Tensor:
         ctx.save_for_backward(direction, scores, mask)
-        ctx.options = single_root, summation
-        return summation.numbers(scores, mask, single_root, direction)[1]
+        ctx.options = options, summation
+        return summation.numbers(scores, mask, *options, direction=direction)[1]
 
     @staticmethod
     def backward(
         ctx: Any, d_product: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None, None]:
         direction, scores, mask = ctx.saved_tensors
-        single_root, summation = ctx.options
+        options, summation = ctx.options
         d_direction = d_scores = None
         if ctx.needs_input_grad[0]:
-            d_direction = _HessianProduct.apply(d_product, scores, mask, single_root, summation)
+            d_direction = _HessianProduct.apply(d_product, scores, mask, options, summation)
         if ctx.needs_input_grad[1]:
             # Nobody has written the third derivatives of `log Z` down: autograd finds them.
             create_graph = torch.is_grad_enabled()
             with torch.enable_grad():
                 if not create_graph:
                     direction, scores = direction.detach(), scores.detach().requires_grad_()
-                marginals = summation.operations(scores, mask, single_root)[1]
+                marginals = summation.operations(scores, mask, *options)[1]
                 if not marginals.requires_grad:
                     # They are constant: no sentence has more than one token.
                     return d_direction, torch.zeros_like(scores), None, None, None
@@ -116,7 +111,7 @@ def sum_on_host(
     kernel: Callable[..., tuple[int, int]],
     scores: torch.Tensor,
     mask: torch.Tensor,
-    single_root: bool,
+    *options: Any,
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
@@ -129,7 +124,7 @@ def sum_on_host(
     log_z = values.new_zeros(len(values))
     marginals = torch.zeros_like(values)
     status, sentence = kernel(
-        values.contiguous().numpy(), mask.contiguous().numpy(), single_root, log_z.numpy(), marginals.numpy()
+        values.contiguous().numpy(), mask.contiguous().numpy(), *options, log_z.numpy(), marginals.numpy()
     )
     if status == OUT_OF_RANGE:
         raise FloatingPointError
@@ -138,18 +133,18 @@ def sum_on_host(
 
 
 def sum_by_autograd(
-    function: Callable[[torch.Tensor, torch.Tensor, bool], tuple[torch.Tensor, torch.Tensor]],
+    function: Callable[..., tuple[torch.Tensor, torch.Tensor]],
     scores: torch.Tensor,
     mask: torch.Tensor,
-    single_root: bool,
+    *options: Any,
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The numbers of a [`Summation`](#summation) by its operations, on any device."""
     if direction is None:
-        return function(scores.detach(), mask, single_root)
+        return function(scores.detach(), mask, *options)
     with torch.enable_grad():
         scores = scores.detach().requires_grad_()
-        log_z, marginals = function(scores, mask, single_root)
+        log_z, marginals = function(scores, mask, *options)
         if not marginals.requires_grad:
             # They are constant: no sentence has more than one token.
             return log_z, torch.zeros_like(marginals)

@@ -1,7 +1,13 @@
+from spigot_allennlp.structures.constituency_tree import ConstituencyTree as ConstituencyTree
+from spigot_allennlp.structures.constrained import Constrained as Constrained
 from spigot_allennlp.structures.k_subset import KSubset as KSubset
 from spigot_allennlp.structures.linear_chain import LinearChain as LinearChain
+from spigot_allennlp.structures.matching import Matching as Matching
+from spigot_allennlp.structures.monotone_alignment import MonotoneAlignment as MonotoneAlignment
 from spigot_allennlp.structures.nonprojective_tree import NonprojectiveTree as NonprojectiveTree
 from spigot_allennlp.structures.projective_tree import ProjectiveTree as ProjectiveTree
+from spigot_allennlp.structures.rules import Rule as Rule
+from spigot_allennlp.structures.segmentation import Segmentation as Segmentation
 from spigot_allennlp.structures.semantic_graph import SemanticGraph as SemanticGraph
 from spigot_allennlp.structures.single_head import SingleHead as SingleHead
 from spigot_allennlp.structures.structure import Structure as Structure

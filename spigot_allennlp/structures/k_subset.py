@@ -1,11 +1,13 @@
+import numpy as np
 import torch
 from torch.nn.functional import pad
 
 from spigot_allennlp.checks import positive
 from spigot_allennlp.nn.errors import check_count, check_scores, check_shapes, check_totals, no_structure
 from spigot_allennlp.nn.kernels import FORBIDDEN
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.log_add import log_add
-from spigot_allennlp.nn.sampling import draw_uniform
+from spigot_allennlp.nn.sampling import draw_options, draw_uniform
 from spigot_allennlp.structures.structure import Structure
 
 # Halvings that bring an interval of length 1 below the resolution of float64.
@@ -15,8 +17,9 @@ BISECTIONS = 54
 @Structure.register("k_subset")
 class KSubset(Structure):
     """
-    `k` positions of a sentence, or all where it has fewer, as when a rationale of `k` words is chosen. `scores` is
-    `(batch, length)`, the worth of each position. There is no ROOT: every position that the mask allows may be chosen.
+    `k` positions of a sentence, or all where it has fewer, as when a rationale of `k` words is chosen; or at most `k`.
+    `scores` is `(batch, length)`, the worth of each position. There is no ROOT: every position that the mask allows may
+    be chosen.
 
     Registered as a `Structure` with name "k_subset".
 
@@ -24,39 +27,42 @@ class KSubset(Structure):
 
     k : `int`
         How many positions to choose, positive.
+    exactly : `bool`, optional (default = `True`)
+        Whether there are `k` of them; otherwise `k` is the most, and only positions that are worth something count.
     """
 
     cells = "positions"
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, exactly: bool = True) -> None:
         self.k = positive("k", k)
+        self.exactly = exactly
 
     def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The `k` positions with the greatest scores. Of several best subsets, any one."""
-        values, _ = _checked_values(scores.detach(), mask, self.k)
+        """The `k` positions with the greatest (or greatest positive) scores. Of several best subsets, any one."""
+        values, _ = self._checked_values(scores.detach(), mask)
         best, position = values.topk(min(self.k, values.size(1)), 1)
-        return torch.zeros_like(scores).scatter_(1, position, (best > -torch.inf).to(scores.dtype))
+        least = -torch.inf if self.exactly else 0
+        return torch.zeros_like(scores).scatter_(1, position, (best > least).to(scores.dtype))
 
     def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
         The log of an elementary symmetric polynomial, summed position by position in float64
-        ([Kulesza & Taskar, 2012](https://arxiv.org/abs/1207.6083), algorithm 7).
+        ([Kulesza & Taskar, 2012](https://arxiv.org/abs/1207.6083), algorithm 7), or of those up to `k`.
         """
-        values, size = _checked_values(scores, mask, self.k, to_be_summed=True)
-        total = _log_sums_before(values, self.k)[-1].gather(1, size.unsqueeze(1)).squeeze(1)
-        check_totals(total, mask.size(1))
-        return total.to(scores.dtype)
+        values, size = self._checked_values(scores, mask, to_be_summed=True)
+        return self._checked_total(_log_sums_before(values, self.k), size).squeeze(1).to(scores.dtype)
 
     def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """From the log-sums over what is chosen before and after a position."""
-        values, size = _checked_values(scores, mask, self.k, to_be_summed=True)
+        values, size = self._checked_values(scores, mask, to_be_summed=True)
         before = _log_sums_before(values, self.k)
-        total = before.pop().gather(1, size.unsqueeze(1))
-        check_totals(total.squeeze(1), mask.size(1))
+        total = self._checked_total(before, size)
+        before.pop()
         if not before:
             return torch.zeros_like(scores)
         # Over what is chosen after a position, given how many are chosen up to it. Shape of each: (batch, k + 1)
-        after = [torch.full_like(before[0], FORBIDDEN).scatter(1, size.unsqueeze(1), 0)]
+        nothing_more = torch.full_like(before[0], FORBIDDEN if self.exactly else 0)
+        after = [nothing_more.scatter(1, size.unsqueeze(1), 0)]
         for value in reversed(values.clamp(min=FORBIDDEN).unbind(1)[1:]):
             chosen = pad(after[-1][:, 1:], (0, 1), value=FORBIDDEN) + value.unsqueeze(1)
             after.append(log_add(after[-1], chosen))
@@ -69,12 +75,14 @@ class KSubset(Structure):
     ) -> torch.Tensor:
         """Position by position from the last one, by the log-sums over what can be chosen before each."""
         check_count("num_samples", num_samples)
-        values, size = _checked_values(scores.detach(), mask, self.k)
+        values, size = self._checked_values(scores.detach(), mask)
         before = _log_sums_before(values, self.k)
         z = scores.new_zeros((num_samples, *scores.shape))
         uniform = draw_uniform(*z.shape, like=scores, generator=generator)
         # How many are still to choose. Shape: (batch, num_samples)
         left = size.unsqueeze(1).expand(-1, num_samples)
+        if not self.exactly:
+            left = draw_options(before[-1], num_samples, generator).t()
         for position in reversed(range(values.size(1))):
             chosen = before[position].gather(1, (left - 1).clamp(min=0)) + values[:, position].unsqueeze(1)
             probability = (chosen - before[position + 1].gather(1, left)).exp()
@@ -90,7 +98,7 @@ class KSubset(Structure):
         best without the last one and the `k` best with it.
         """
         check_count("k", k)
-        values, size = _checked_values(scores.detach(), mask, self.k)
+        values, size = self._checked_values(scores.detach(), mask)
         # By how many positions are chosen, best first. Shape: (batch, self.k + 1, k)
         best = values.new_full((len(values), self.k + 1, k), -torch.inf)
         best[:, 0, 0] = 0
@@ -101,10 +109,14 @@ class KSubset(Structure):
             origins.append(origin)
         z = scores.new_zeros((k, *scores.shape))
         sentences = torch.arange(len(values), device=scores.device).unsqueeze(1)
-        # Shape: (batch, k)
-        left = size.unsqueeze(1).expand(-1, k)
-        totals = best[sentences, left, torch.arange(k, device=scores.device)]
-        place = torch.arange(k, device=scores.device).expand_as(left)
+        # Of how many positions, and of the subsets with so many which one. Shape of each: (batch, k)
+        if self.exactly:
+            left = size.unsqueeze(1).expand(-1, k)
+            place = torch.arange(k, device=scores.device).expand_as(left)
+            totals = best[sentences, left, place]
+        else:
+            totals, index = best.flatten(1).topk(k, 1)
+            left, place = index // k, index % k
         for position in reversed(range(values.size(1))):
             place = origins[position][sentences, left, place]
             is_chosen = (place >= k) & (totals > -torch.inf)
@@ -114,12 +126,14 @@ class KSubset(Structure):
 
     def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
-        `argmin_z ||z - point||^2  s.t.  0 <= z <= 1,  sum z = k`, which is the convex hull of all subsets.
+        `argmin_z ||z - point||^2  s.t.  0 <= z <= 1,  sum z = k`, which is the convex hull of all subsets. For at most
+        `k`, that is clipping, unless more than `k` in sum is left.
 
         The solution is `clip(point - t, 0, 1)`, whose sum falls with `t`; `t` is at most 1 below the `k`-th largest
         value. Bisection finds which positions are strictly between 0 and 1, and they give the exact `t`.
         """
-        values, size = _checked_values(point, mask, self.k)
+        values, size = self._checked_values(point, mask)
+        clipped = values.clamp(0, 1)
         # Shape: (batch, 1)
         size = size.unsqueeze(1)
         with torch.no_grad():
@@ -135,24 +149,39 @@ class KSubset(Structure):
         values = (values - reference).masked_fill(~between, 0)
         surplus = values.sum(1, keepdim=True) + full.sum(1, keepdim=True) - size
         threshold = surplus / between.sum(1, keepdim=True).clamp(min=1)
-        return (values - threshold).where(between, full.double()).to(point.dtype)
+        projection = (values - threshold).where(between, full.double())
+        if not self.exactly:
+            projection = clipped.where(clipped.sum(1, keepdim=True) <= size, projection)
+        return projection.to(point.dtype)
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         check_shapes(scores, mask, "batch", "length")
         return mask
 
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """Their number."""
+        size = min(self.k, int(parts.sum()))
+        rules = LinearRules()
+        rules.add(cell_numbers(parts)[parts], lower=size if self.exactly else 0, upper=size)
+        return rules
 
-def _checked_values(
-    scores: torch.Tensor, mask: torch.Tensor, k: int, to_be_summed: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The scores of tokens, float64, with -inf elsewhere; and how many to choose per sentence, `(batch,)`."""
-    check_shapes(scores, mask, "batch", "length")
-    values = scores.double().masked_fill(~mask, -torch.inf)
-    size = mask.sum(1).clamp(max=k)
-    check_scores(values, to_be_summed)
-    for sentence in ((values > -torch.inf).sum(1) < size).nonzero():
-        raise no_structure(int(sentence))
-    return values, size
+    def _checked_values(
+        self, scores: torch.Tensor, mask: torch.Tensor, to_be_summed: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The scores of tokens, float64, with -inf elsewhere; and how many to choose per sentence, `(batch,)`."""
+        check_shapes(scores, mask, "batch", "length")
+        values = scores.double().masked_fill(~mask, -torch.inf)
+        size = mask.sum(1).clamp(max=self.k)
+        check_scores(values, to_be_summed)
+        for sentence in ((values > -torch.inf).sum(1) < size).nonzero() if self.exactly else ():
+            raise no_structure(int(sentence))
+        return values, size
+
+    def _checked_total(self, before: list[torch.Tensor], size: torch.Tensor) -> torch.Tensor:
+        """From [`_log_sums_before`](#_log_sums_before), the log-sum over all subsets, `(batch, 1)`."""
+        total = before[-1].gather(1, size.unsqueeze(1)) if self.exactly else before[-1].logsumexp(1, keepdim=True)
+        check_totals(total.squeeze(1), len(before) - 1)
+        return total
 
 
 def _log_sums_before(values: torch.Tensor, k: int) -> list[torch.Tensor]:

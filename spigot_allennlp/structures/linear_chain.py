@@ -1,9 +1,13 @@
+import itertools
+
+import numpy as np
 import torch
 
 from spigot_allennlp.nn.chain_hull import project_onto_sequences
 from spigot_allennlp.nn.decoding import k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import check_scores, check_shapes, check_totals, no_structure
 from spigot_allennlp.nn.kernels import FORBIDDEN
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
 
@@ -100,6 +104,18 @@ class LinearChain(Structure):
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return _parts(scores, mask)
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """One pair of labels for every token, which begins with the label that the pair of the token before ends in."""
+        rules = LinearRules()
+        cells = cell_numbers(parts)
+        tokens = parts.any((1, 2)).nonzero()[0]
+        for position in tokens[:1]:
+            rules.add(cells[position, 0], lower=1, upper=1)
+        for before, position in itertools.pairwise(tokens):
+            for label in range(parts.shape[1]):
+                rules.add(cells[position, label], lower=0, upper=0, minus=cells[before, :, label])
+        return rules
 
 
 def _parts(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -55,6 +55,7 @@ class NonprojectiveTree(DependencyTree):
     def log_partition_and_marginals(
         self, scores: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        check_arc_shapes(scores, mask)
         return log_partition_and_marginals(_SUMMATION, scores, mask, self.single_root)
 
     def sample(
@@ -102,10 +103,10 @@ def _sum_over_arborescences(
         from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
 
         try:
-            return sum_on_host(sum_over_arborescences, scores, mask, single_root, direction)
+            return sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=direction)
         except FloatingPointError:
             pass
-    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

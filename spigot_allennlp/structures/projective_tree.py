@@ -1,8 +1,13 @@
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 
 from spigot_allennlp.nn.arcs import FORBIDDEN, check_arc_shapes, finite_arc_scores
 from spigot_allennlp.nn.decoding import decode_on_host, k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import check_totals
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.partition import (
     Summation,
     log_partition_and_marginals,
@@ -51,6 +56,7 @@ class ProjectiveTree(DependencyTree):
     def log_partition_and_marginals(
         self, scores: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        check_arc_shapes(scores, mask)
         return log_partition_and_marginals(_SUMMATION, scores, mask, self.single_root)
 
     def sample(
@@ -79,6 +85,34 @@ class ProjectiveTree(DependencyTree):
         """By an active set around Eisner's algorithm: see [`nn/projective_hull.py`](../nn/projective_hull.md)."""
         return project_onto_projective_trees(point, mask, self.single_root)
 
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """There is a derivation by the items of [`maximum_projective_trees`](../nn/kernels/eisner.md)."""
+        rules = super().linear_rules(parts)
+        cells = cell_numbers(parts)
+        tokens = [0, *parts.any(1).nonzero()[0]]
+        arcs = {
+            (kind, i, j): [cells[pair]] if parts[pair] else []
+            for i, j in itertools.combinations(range(len(tokens)), 2)
+            for kind, pair in (("right_open", (tokens[j], tokens[i])), ("left_open", (tokens[i], tokens[j])))
+        }
+        # What is about to get an arc gets it one way or the other.
+        both = {("both", i, j): arcs["right_open", i, j] + arcs["left_open", i, j] for _, i, j in arcs}
+        rules.add_derivation(_edges(len(tokens)), arcs | both, ("right", 0, len(tokens) - 1))
+        return rules
+
+
+def _edges(size: int) -> Iterator[tuple[tuple[str, int, int], tuple[tuple[str, int, int], ...]]]:
+    """Of what each span of Eisner's can be made, where single positions are there in any case."""
+    for i, j in itertools.combinations(range(size), 2):
+        for k in range(i, j):
+            halves = [("right", i, k)] * (i < k) + [("left", k + 1, j)] * (k + 1 < j)
+            yield ("both", i, j), tuple(halves)
+            halves = [("right_open", i, k + 1)] + [("right", k + 1, j)] * (k + 1 < j)
+            yield ("right", i, j), tuple(halves)
+            if i > 0:
+                halves = [("left", i, k)] * (i < k) + [("left_open", k, j)]
+                yield ("left", i, j), tuple(halves)
+
 
 def _sum_over_projective_trees(
     scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
@@ -86,8 +120,8 @@ def _sum_over_projective_trees(
     if scores.is_cpu:
         from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
 
-        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
-    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=direction)
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

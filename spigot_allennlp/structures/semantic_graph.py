@@ -1,13 +1,14 @@
 from collections.abc import Callable
 from typing import Any, Optional
 
+import numpy as np
 import torch
 from allennlp.common.checks import ConfigurationError
 from torch.nn.functional import pad
 
-from spigot_allennlp.nn.arcs import arc_mask
 from spigot_allennlp.nn.decoding import one_hot
 from spigot_allennlp.nn.errors import check_count, check_scores, check_shapes, not_a_score
+from spigot_allennlp.nn.graph_cells import best_scores, possible_arcs, with_predicates
 from spigot_allennlp.nn.k_best import k_best_sums
 from spigot_allennlp.nn.label_assignment import (
     assign_labels,
@@ -20,6 +21,7 @@ from spigot_allennlp.nn.label_simplices import (
     project_onto_label_simplices,
     project_onto_switched_label_simplices,
 )
+from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.log_add import log_add
 from spigot_allennlp.nn.sampling import draw_options, draw_uniform
 from spigot_allennlp.structures.structure import Structure, project_onto_hull_of
@@ -124,7 +126,7 @@ class SemanticGraph(Structure):
         if self.predicates:
             is_on = on.sigmoid().to(options)
             marginals = marginals * is_on[:, :, None, None]
-            marginals = _with_predicates(is_on, marginals)
+            marginals = with_predicates(is_on, marginals)
         return marginals.to(scores.dtype)
 
     def sample(
@@ -190,7 +192,7 @@ class SemanticGraph(Structure):
             rows, possible = point[broken], self._possible(point, mask).expand_as(point)[broken]
             rows = rows.masked_fill(~possible, -torch.inf)
             if self.predicates:
-                rows = _with_predicates(point[broken][:, 0, 0], rows)
+                rows = with_predicates(point[broken][:, 0, 0], rows)
                 nearest = project_onto_hull_of(self._best_of_one_predicate, rows, possible.any(2))
             else:
                 nearest = project_onto_label_assignments(rows, possible.any(2), is_deterministic)
@@ -209,7 +211,7 @@ class SemanticGraph(Structure):
         is_on = mask & (point[:, :, 0, 0] > -torch.inf)
         switch = point[:, :, 0, 0].masked_fill(~is_on, -1.0)
         switch, labels = project_onto_switched_label_simplices(switch, point, possible & is_on[:, :, None, None])
-        return _with_predicates(switch.where(is_on, 0.0), labels)
+        return with_predicates(switch.where(is_on, 0.0), labels)
 
     def project_arcs_then_labels(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
@@ -220,7 +222,7 @@ class SemanticGraph(Structure):
         """
         projection = project_arcs_then_labels(point, self._possible(point, mask))
         if self.predicates:
-            projection = _with_predicates(point[:, :, 0, 0].clamp(0, 1).where(mask, 0.0), projection)
+            projection = with_predicates(point[:, :, 0, 0].clamp(0, 1).where(mask, 0.0), projection)
         return projection
 
     def polytopes(self) -> dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
@@ -232,6 +234,20 @@ class SemanticGraph(Structure):
             parts = parts.clone()
             parts[:, :, 0, 0] = mask
         return parts
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """One label at most for a pair, and none where the predicate is off; deterministic labels once a predicate."""
+        rules = LinearRules()
+        cells = cell_numbers(parts)
+        for predicate in range(len(parts)):
+            own = [cells[predicate, 0, 0]] if self.predicates else []
+            for argument in range(1, len(parts)):
+                labels = cells[predicate, argument][parts[predicate, argument]]
+                if len(labels):
+                    rules.add(labels, upper=0 if self.predicates else 1, minus=own)
+            for label in self.deterministic_labels or ():
+                rules.add(cells[predicate, 1:, label][parts[predicate, 1:, label]], upper=1)
+        return rules
 
     def allowed_labels(self, length: int, num_labels: int) -> torch.Tensor:
         """Which labels the arguments of each predicate may have, `(length, num_labels)` bool, or `(1, 1)` for any."""
@@ -245,7 +261,7 @@ class SemanticGraph(Structure):
         """Which cells may have an arc, bool, to be broadcast to the shape of `scores`, which is checked."""
         check_shapes(scores, mask, "batch", "length", "length", "labels", has_root=True)
         allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(mask.device)
-        return _possible_arcs(mask).unsqueeze(3) & allowed.unsqueeze(1)
+        return possible_arcs(mask).unsqueeze(3) & allowed.unsqueeze(1)
 
     def _is_deterministic(self, scores: torch.Tensor) -> torch.Tensor:
         """`(labels,)` bool, where `scores` is `(..., labels)`."""
@@ -318,10 +334,7 @@ class SemanticGraph(Structure):
         The score of every pair's best label, -inf where no arc may be, once wrong shapes, NaN and +inf are ruled out.
         """
         check_shapes(scores, mask, "batch", "length", "length", "labels", has_root=True)
-        best = _best_of_words(scores, self.top_label)
-        if self.top_label is not None:
-            best[:, 0] = scores[:, 0, :, self.top_label]
-        best = best.masked_fill(~_possible_arcs(mask), -torch.inf)
+        best = best_scores(scores, mask, self.top_label)
         # A maximum over something with NaN is NaN, which is not less than infinity either.
         unusable = ~(best < torch.inf).flatten(1).all(1)
         if self.predicates:
@@ -334,24 +347,3 @@ class SemanticGraph(Structure):
         """`(batch, length)` bool: does the predicate earn more on, with arcs `worth >= 0`, than the 0 it earns off?"""
         total = worth.sum(2)
         return (total + scores[:, :, 0, 0].to(total) > 0) & mask if self.predicates else total > 0
-
-
-def _with_predicates(own: torch.Tensor, arcs: torch.Tensor) -> torch.Tensor:
-    """`arcs`, `(..., arguments, labels)`, with the predicates' `own` parts, `(...)`, for the argument 0."""
-    column = pad(own[..., None, None], (0, arcs.size(-1) - 1))
-    return torch.cat((column, arcs[..., 1:, :]), -2)
-
-
-def _possible_arcs(mask: torch.Tensor) -> torch.Tensor:
-    """Which pairs may have an arc, `(batch, length, length)` bool, from `mask`, `(batch, length)` bool."""
-    return arc_mask(mask).transpose(1, 2)
-
-
-def _best_of_words(scores: torch.Tensor, top_label: int | None) -> torch.Tensor:
-    """The best score of all labels but that of tops, `(batch, length, length)`."""
-    if top_label is None:
-        return scores.amax(3)
-    others = [labels.amax(3) for labels in (scores[..., :top_label], scores[..., top_label + 1 :]) if labels.size(3)]
-    if not others:
-        return torch.full_like(scores[..., 0], -torch.inf)
-    return torch.maximum(others[0], others[-1])

@@ -1,10 +1,12 @@
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from allennlp.common import Registrable
 from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.active_set import ActiveSet, Argmax, hull_projection, project_onto_hull
+from spigot_allennlp.nn.linear_rules import LinearRules
 
 # What each operation follows from, where a class does not write it itself.
 _FOLLOWS_FROM: dict[str, tuple[str, ...] | None] = {
@@ -71,7 +73,7 @@ class Structure(Registrable):
         """`E[z]` under `p(z) ~ exp(scores . z)`, of the shape of `scores`, differentiable."""
         create_graph = scores.requires_grad and torch.is_grad_enabled()
         with torch.enable_grad():
-            scores = scores if create_graph else scores.detach().requires_grad_()
+            scores = scores if create_graph else scores.detach().requires_grad_(scores.is_floating_point())
             log_z = self.log_partition(scores, mask).sum()
             return torch.autograd.grad(log_z, scores, create_graph=create_graph)[0]
 
@@ -194,6 +196,18 @@ class Structure(Registrable):
         if not scores.is_floating_point():
             raise ValueError(f"expected floating scores, found {scores.dtype}")
         return torch.ones_like(scores, dtype=torch.bool)
+
+    def linear_rules(self, parts: np.ndarray) -> LinearRules:
+        """
+        What makes a structure, in the linear rules that the 0/1 cells of one sentence obey; cells that are False in
+        `parts`, bool and of their shape, are 0. For [`Constrained`](./constrained.md). Where these rules are not all
+        there is to it, [`cuts`](#cuts) has the rest.
+        """
+        raise NotImplementedError
+
+    def cuts(self, z: np.ndarray, parts: np.ndarray) -> LinearRules:
+        """Rules that all structures obey and `z`, 0/1 cells that obey `linear_rules`, breaks: none if it is one."""
+        return LinearRules()
 
     def operations(self) -> frozenset[str]:
         """The names of the methods that can be called: those that the class writes, and those that follow from them."""

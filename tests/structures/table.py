@@ -4,6 +4,7 @@ enumerator to `tests/oracles.py`.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -46,7 +47,7 @@ class Row:
         return self.name
 
     def build(self) -> Structure:
-        return Structure.from_params(Params(dict(self.config)))
+        return Structure.from_params(Params(deepcopy(self.config)))
 
     def call(self, operation: str, scores: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         return getattr(self.build(), operation)(scores, self.full_mask(scores) if mask is None else mask)
@@ -59,7 +60,7 @@ class Row:
     def structures(self, operation: str = "argmax", length: int | None = None) -> torch.Tensor:
         """All that an operation ranges over, in a sentence without padding."""
         sizes = [self.length if length is None else length] * len(self.positions)
-        return _listed(self.relaxed.get(operation, self.enumerate), *sizes)
+        return listed(self.relaxed.get(operation, self.enumerate), *sizes)
 
     def random(self, seed: int, batch_size: int, length: int | None = None) -> torch.Tensor:
         """Scores, normal and float64."""
@@ -87,28 +88,28 @@ class Row:
         """Of one sentence's cells those that its mask leaves."""
         for axis, name in enumerate(self.axes):
             if isinstance(name, str):
-                values = values.index_select(axis, self._left(mask)[name])
+                values = values.index_select(axis, self.left(mask)[name])
         return values
 
     def used(self, mask: torch.Tensor) -> torch.Tensor:
         """Which cells some structure uses, of one sentence with this mask."""
-        left = self._left(mask)
+        left = self.left(mask)
         sizes = dict(zip(self.positions, mask.shape, strict=True))
         cells = torch.zeros([sizes.get(axis, axis) for axis in self.axes], dtype=torch.bool)
         index = torch.meshgrid(
             *(left.get(axis, torch.arange(sizes.get(axis, axis))) for axis in self.axes), indexing="ij"
         )
-        cells[index] = _listed(self.enumerate, *map(len, left.values())).amax(0) > 0
+        cells[index] = listed(self.enumerate, *map(len, left.values())).amax(0) > 0
         return cells
 
-    def _left(self, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    def left(self, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         others = [[a for a in range(mask.dim()) if a != axis] for axis in range(mask.dim())]
         kept = [mask.any(dim=dims) if dims else mask for dims in others]
         return {name: bits.nonzero().squeeze(1) for name, bits in zip(self.positions, kept, strict=True)}
 
 
 @cache
-def _listed(enumerate: Enumerator, *sizes: int) -> torch.Tensor:
+def listed(enumerate: Enumerator, *sizes: int) -> torch.Tensor:
     return enumerate(*sizes)
 
 
@@ -152,9 +153,57 @@ def _chain(num_labels: int) -> Row:
     )
 
 
-def _subset(k: int) -> Row:
-    config = {"type": "k_subset", "k": k}
-    return Row(f"k_subset, k={k}", config, partial(oracles.k_subsets, k=k), ("length",), "positions", length=5)
+def _subset(k: int, exactly: bool = True) -> Row:
+    return Row(
+        f"k_subset, {'' if exactly else 'at most '}k={k}",
+        {"type": "k_subset", "k": k, "exactly": exactly},
+        partial(oracles.k_subsets if exactly else oracles.subsets_up_to, k=k),
+        ("length",),
+        "positions",
+        length=5,
+    )
+
+
+def _constituency(length: int, num_labels: int) -> Row:
+    return Row(
+        f"constituency_tree, {num_labels} labels",
+        {"type": "constituency_tree"},
+        partial(oracles.constituency_trees, num_labels=num_labels),
+        ("length", "length", num_labels),
+        "labelled spans",
+        length=length,
+        relaxed={"project_local": partial(oracles.labelled_spans, num_labels=num_labels)},
+    )
+
+
+def _segmentation(max_width: int, num_labels: int) -> Row:
+    sizes = {"max_width": max_width, "num_labels": num_labels}
+    return Row(
+        f"segmentation, {num_labels} labels, up to {max_width} wide",
+        {"type": "segmentation"},
+        partial(oracles.segmentations, **sizes),
+        ("length", max_width, num_labels),
+        "labelled segments",
+        relaxed={"project_local": partial(oracles.labelled_segments, **sizes)},
+    )
+
+
+def _matching(complete: bool) -> Row:
+    return Row(
+        "matching" if complete else "matching, some alone",
+        {"type": "matching", "complete": complete},
+        partial(oracles.matchings, complete=complete),
+        ("rows", "columns"),
+        "pairs",
+        OF_ARGMAX,
+        length=3,
+        relaxed={"project_local": partial(oracles.row_matchings, complete=complete)},
+    )
+
+
+def _few_modifiers(length: int) -> torch.Tensor:
+    heads = oracles.single_heads(length)
+    return heads[(heads.sum(1) <= 2).all(1)]
 
 
 ROWS = [
@@ -175,6 +224,38 @@ ROWS = [
     _chain(1),
     _subset(2),
     _subset(9),  # all of a short sentence
+    _subset(2, exactly=False),
+    _subset(9, exactly=False),
+    _constituency(3, 2),
+    _constituency(4, 1),
+    _segmentation(3, 2),
+    _segmentation(1, 3),
+    _segmentation(7, 1),
+    Row(
+        "monotone_alignment",
+        {"type": "monotone_alignment"},
+        oracles.monotone_alignments,
+        ("rows", "columns"),
+        "alignments",
+        length=3,
+        relaxed={"project_local": oracles.row_alignments},
+    ),
+    _matching(complete=True),
+    _matching(complete=False),
+    Row(
+        "constrained",
+        {
+            "type": "constrained",
+            "structure": {"type": "single_head"},
+            "rules": [{"type": "at_most", "count": 2, "per": [1]}],
+        },
+        _few_modifiers,
+        ("length", "length"),
+        "heads",
+        OF_ARGMAX,
+        has_root=True,
+        relaxed={"project_local": oracles.single_heads},
+    ),
     Row(
         "a user's own",
         {"type": "tests.structures.permutation.Permutation"},

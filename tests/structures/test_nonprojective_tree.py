@@ -84,12 +84,12 @@ def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
     scores[4, 3, 5:] = float("-inf")
     mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
     direction = random_scores(5, 12, seed=1)
-    compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+    compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=None)
     by_torch = _sum_in_log_space(scores, mask, single_root)
     for one, other in zip(compiled, by_torch, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
-    _, compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction)
-    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+    _, compiled = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=direction)
+    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
     torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-10)
 
 
@@ -102,7 +102,7 @@ def test_likely_cycles_cost_no_digits(single_root: bool) -> None:
         scores[:, 2, 1] += gap
         every = oracles.nonprojective_trees(5, single_root)
         mask = full_mask(scores)
-        _, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+        _, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=None)
         torch.testing.assert_close(marginals, oracles.marginals(every, scores), rtol=1e-12, atol=1e-14)
         log_z = NonprojectiveTree(single_root).log_partition(scores, mask)
         torch.testing.assert_close(log_z, oracles.log_partition(every, scores), rtol=1e-14, atol=0)
@@ -115,7 +115,7 @@ def test_scores_out_of_range_are_summed_all_the_same(single_root: bool) -> None:
     scores[:, 2, 1] += 1e4
     mask = full_mask(scores)
     with pytest.raises(FloatingPointError):
-        sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+        sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=None)
     every = oracles.nonprojective_trees(5, single_root)
     scores.requires_grad_()
     marginals = NonprojectiveTree(single_root).marginals(scores, mask)
@@ -133,7 +133,7 @@ def test_a_sure_tree_of_many_tokens_stays_in_range() -> None:
     scores[1, length - 1, 0] += 30
     mask = full_mask(scores)
     for single_root in (False, True):
-        log_z, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, None)
+        log_z, marginals = sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=None)
         by_torch = _sum_in_log_space(scores, mask, single_root)
         torch.testing.assert_close((log_z, marginals), by_torch, rtol=1e-11, atol=1e-12)
         assert (marginals.amax(2)[:, 1:] > 1 - 1e-9).all()

@@ -62,12 +62,12 @@ def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
     scores[4, 3, 5:] = float("-inf")
     mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
     direction = random_scores(5, 12, seed=1)
-    compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, None)
+    compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=None)
     by_torch = _sum_in_log_space(scores, mask, single_root)
     for one, other in zip(compiled, by_torch, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-10)
-    _, compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction)
-    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction)
+    _, compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=direction)
+    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
     torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-8)
 
 

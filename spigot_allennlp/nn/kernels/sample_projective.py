@@ -1,19 +1,11 @@
 import numpy as np
 from numba import njit
 
-from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK
-from spigot_allennlp.nn.kernels.inside_outside import (
-    BOTH,
-    LEFT,
-    LEFT_OPEN,
-    RIGHT,
-    ZERO,
-    _exponentiate,
-    _inside,
-    _power_of_two,
-)
+from spigot_allennlp.nn.kernels import NO_STRUCTURE, NOT_A_SCORE, OK, TOO_LARGE
+from spigot_allennlp.nn.kernels.inside_outside import BOTH, LEFT, LEFT_OPEN, RIGHT, _inside
 from spigot_allennlp.nn.kernels.random import draw_option
 from spigot_allennlp.nn.kernels.sentence import load_sentence
+from spigot_allennlp.nn.kernels.wide_floats import ZERO, exponentiate, power_of_two
 
 # The whole tree, where its one token under ROOT is to be drawn.
 TOP = 4
@@ -47,7 +39,8 @@ def sample_projective_trees(
         if size == 1:
             continue
         last = size - 1
-        _exponentiate(arc, arc_exponent, size)
+        if not exponentiate(arc, arc_exponent, size):
+            return TOO_LARGE, sentence
         for i in range(last, 0 if single_root else -1, -1):
             _inside(i, size, arc, arc_exponent, value, exponent)
         for sample in range(num_samples):
@@ -108,6 +101,6 @@ def _accumulate(kind, i, j, arc, arc_exponent, value, exponent, cumulative):
         else:
             product = value[RIGHT, i, k] * value[LEFT, k + 1, j]
             power = exponent[RIGHT, i, k] + exponent[LEFT, k + 1, j]
-        total += product * _power_of_two(power - whole)
+        total += product * power_of_two(power - whole)
         cumulative[k] = total
     return start, stop
