@@ -38,6 +38,23 @@ def test_a_structure_of_your_own_gets_gradients():
     assert not soft[1, 3:].any()
 
 
+def block_with(name: str, text: str) -> str:
+    (block,) = (block for block in python_blocks(name) if text in block)
+    return block
+
+
+def test_samples_give_the_gradient_of_what_they_cost():
+    result = run(block_with("docs/pytorch.md", "structure.sample("))
+    assert result["costs"][-1] < [8.5, 6]  # 7 and 5 are the least, 20.5 and 10.9 where all trees are as likely
+    assert result["totals"].diff(dim=0).max() <= 0
+    assert (result["consensus"] * result["lengths"]).sum((1, 2)).tolist() == [7, 5]
+
+
+def test_costs_and_entropy_are_in_balance():
+    result = run(block_with("docs/pytorch.md", "structure.entropy("))
+    assert 0 < result["divergence"].item() < 0.1
+
+
 def test_the_methods_are_all_there_and_their_options_have_their_defaults():
     text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     snippets = re.findall(r"^{ type: .*}$", text, flags=re.MULTILINE)
