@@ -49,7 +49,7 @@ def test_a_constituency_crf_learns():
 
 def test_the_structures_are_all_there():
     text = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
-    section = text[text.index("\n## Structures") :]
+    section = text[text.index("\n## Structures\n") :].partition("\n## Structures by chance")[0]
     rows = [re.split(r" *\| *", row)[1:3] for row in re.findall(r"^\| `.*$", section, flags=re.MULTILINE)]
     listed = {name.strip("`"): cells for name, cells in rows}
     ours = {name for name in Structure.list_available() if Structure.by_name(name).__module__.startswith("spigot_")}
@@ -59,6 +59,23 @@ def test_the_structures_are_all_there():
     structure = Structure.from_params(Params(json.loads(evaluate_snippet("docs", config))))
     z = structure.argmax(torch.zeros(1, 6, 6), torch.ones(1, 6, dtype=torch.bool))[0]
     assert z[4, 0] == 1 and z[2, 1] == 0 and z.sum(0).max() <= 3
+
+
+def block_with(name: str, text: str) -> str:
+    (block,) = (block for block in python_blocks(name) if text in block)
+    return block
+
+
+def test_samples_give_the_gradient_of_what_they_cost():
+    result = run(block_with("docs/pytorch.md", "consensus ="))
+    assert result["costs"][-1] < [8.5, 6]  # 7 and 5 are the least, 20.5 and 10.9 where all trees are as likely
+    assert result["totals"].diff(dim=0).max() <= 0
+    assert (result["consensus"] * result["lengths"]).sum((1, 2)).tolist() == [7, 5]
+
+
+def test_costs_and_entropy_are_in_balance():
+    result = run(block_with("docs/pytorch.md", "structure.entropy("))
+    assert 0 < result["divergence"].item() < 0.1
 
 
 def test_the_methods_are_all_there_and_their_options_have_their_defaults():
