@@ -5,11 +5,15 @@ import os
 # Before torch is imported: two processes share the cores already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import jaxtyping
 import pytest
 from allennlp.commands.train import train_model_from_file
 
-import spigot_allennlp.plugin  # noqa: F401  (registers all of it, as `.allennlp_plugins` does)
-from tests import FIXTURES_ROOT
+from tests import FIXTURES_ROOT, shapes
+
+shapes.check_while_importing()
+
+import spigot_allennlp.plugin  # noqa: E402, F401  (registers all of it, as `.allennlp_plugins` does)
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +35,11 @@ def quick_model_processes():
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(model_process, "_CONTEXT", context)
         yield
+
+
+@pytest.fixture
+def unchecked_shapes():
+    """For tests of what the package says of wrong shapes."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

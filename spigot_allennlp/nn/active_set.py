@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from spigot_allennlp.nn.shapes import AnyMask, Cells
+
 Argmax = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 # How much of a gradient the direction has that looks for more atoms on a face, relative to what has led to the face:
@@ -88,9 +90,9 @@ class ActiveSet:
 
 
 def project_onto_hull(
-    point: torch.Tensor,
+    point: Cells,
     argmax: Argmax,
-    mask: torch.Tensor,
+    mask: AnyMask,
     initial: torch.Tensor | None = None,
     max_iterations: int = 10_000,
 ) -> ActiveSet:

@@ -4,9 +4,12 @@ import torch
 
 from spigot_allennlp.nn.errors import check_scores, check_shapes
 from spigot_allennlp.nn.kernels import FORBIDDEN
+from spigot_allennlp.nn.shapes import Arcs, Bool, Mask, Tensor
+
+ArcParts = Bool[Tensor, "batch length length"]
 
 
-def arc_mask(mask: torch.Tensor) -> torch.Tensor:
+def arc_mask(mask: Mask) -> ArcParts:
     """
     The arcs that a tree over the tokens of `mask` may have: no padding, no arc into ROOT, no token its own head.
 
@@ -27,7 +30,7 @@ def arc_mask(mask: torch.Tensor) -> torch.Tensor:
     return arcs
 
 
-def finite_arc_scores(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def finite_arc_scores(scores: Arcs, mask: Mask) -> Arcs:
     """
     The scores, with `FORBIDDEN`, a finite number, for arcs that no tree has or that -inf forbids: no gradient of a sum
     over trees is NaN then. Raises `ValueError` where a score is NaN, +inf or too large to be summed.

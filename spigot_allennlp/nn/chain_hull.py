@@ -6,9 +6,12 @@ import torch
 
 from spigot_allennlp.nn.active_set import Argmax, project_onto_hull
 from spigot_allennlp.nn.errors import check_shapes, raise_for_status
+from spigot_allennlp.nn.shapes import Float, Mask, Tensor
+
+LabelPairs = Float[Tensor, "batch length labels labels"]
 
 
-def project_onto_sequences(point: torch.Tensor, mask: torch.Tensor, argmax: Argmax) -> torch.Tensor:
+def project_onto_sequences(point: LabelPairs, mask: Mask, argmax: Argmax) -> LabelPairs:
     """
     `argmin_x ||x - point||^2  s.t.  x in conv(Z)`, where `Z` are the label sequences of a sentence, by their pairs of
     neighbours. A sequence is a path through layers of labels, and `conv(Z)` are the flows of 1 through them: what comes

@@ -9,12 +9,13 @@ from spigot_allennlp.nn.active_set import project_onto_hull
 from spigot_allennlp.nn.arcs import check_arc_shapes
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import raise_for_status
+from spigot_allennlp.nn.shapes import Arcs, Mask
 
 # Rounds of new cuts, after which the general method takes over. Twenty are many.
 MAX_ROUNDS = 200
 
 
-def project_onto_arborescences(point: torch.Tensor, mask: torch.Tensor, single_root: bool = False) -> torch.Tensor:
+def project_onto_arborescences(point: Arcs, mask: Mask, single_root: bool = False) -> Arcs:
     """
     `argmin_x ||x - point||^2  s.t.  x in conv(Z)`, where `Z` are the dependency trees of a sentence, crossing arcs
     allowed. By [Edmonds, 1967](https://doi.org/10.6028/jres.071B.032),

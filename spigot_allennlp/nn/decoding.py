@@ -9,11 +9,10 @@ import torch
 from spigot_allennlp.nn.arcs import check_arc_shapes
 from spigot_allennlp.nn.errors import check_count, raise_for_status
 from spigot_allennlp.nn.sampling import draw_seeds
+from spigot_allennlp.nn.shapes import Arcs, Mask
 
 
-def decode_on_host(
-    kernel: Callable[..., tuple[int, int]], scores: torch.Tensor, mask: torch.Tensor, *options: Any
-) -> torch.Tensor:
+def decode_on_host(kernel: Callable[..., tuple[int, int]], scores: Arcs, mask: Mask, *options: Any) -> Arcs:
     """As `fill_on_host`, once the shapes of arc scores and their mask are checked."""
     check_arc_shapes(scores, mask)
     return fill_on_host(kernel, scores, mask, *options)

@@ -12,6 +12,10 @@ import numpy as np
 import torch
 
 from spigot_allennlp.nn.active_set import project_onto_hull
+from spigot_allennlp.nn.shapes import Bool, Float, Tensor
+
+Weights = Float[Tensor, "predicates arguments labels"]
+Arguments, Labels = Bool[Tensor, "predicates arguments"], Bool[Tensor, " labels"]
 
 # Sums of weights this near to 1 are at their bound.
 TIGHT = 1e-6
@@ -54,9 +58,7 @@ def label_indicators(label: torch.Tensor, on: torch.Tensor, like: torch.Tensor) 
     return torch.zeros_like(like).scatter_(-1, label.unsqueeze(-1), on.unsqueeze(-1).to(like.dtype))
 
 
-def project_onto_label_assignments(
-    point: torch.Tensor, possible: torch.Tensor, deterministic: torch.Tensor
-) -> torch.Tensor:
+def project_onto_label_assignments(point: Weights, possible: Arguments, deterministic: Labels) -> Weights:
     """
     The nearest point of the convex hull of all choices, `argmin_z ||z - point||^2` subject to
 

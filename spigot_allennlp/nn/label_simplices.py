@@ -6,10 +6,13 @@ Axes throughout: `point[..., argument, label]`. Where `possible` is False, there
 
 import torch
 
+from spigot_allennlp.nn.shapes import Float, Tensor
 from spigot_allennlp.nn.simplex import project_onto_simplex
 
+Switch, Weights = Float[Tensor, "*rows"], Float[Tensor, "*rows arguments labels"]
 
-def project_onto_label_simplices(point: torch.Tensor, possible: torch.Tensor) -> torch.Tensor:
+
+def project_onto_label_simplices(point: Weights, possible: torch.Tensor) -> Weights:
     """
     `argmin_z ||z - point||^2  s.t.  z >= 0, sum_label z <= 1` for every argument: negative weights are clipped, and
     where the rest then exceeds 1 in sum, the simplex is the nearest face. Differentiable.
@@ -22,7 +25,7 @@ def project_onto_label_simplices(point: torch.Tensor, possible: torch.Tensor) ->
     return projection
 
 
-def project_arcs_then_labels(point: torch.Tensor, possible: torch.Tensor) -> torch.Tensor:
+def project_arcs_then_labels(point: Weights, possible: torch.Tensor) -> Weights:
     """
     Not the nearest point of the same polytope, but one that is found in two steps: the weight of an argument, the sum
     of its labels, is clipped to `[0, 1]`, and then the labels are projected onto the simplex of that size. Parameters
@@ -41,8 +44,8 @@ def project_arcs_then_labels(point: torch.Tensor, possible: torch.Tensor) -> tor
 
 
 def project_onto_switched_label_simplices(
-    switch: torch.Tensor, point: torch.Tensor, possible: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    switch: Switch, point: Weights, possible: torch.Tensor
+) -> tuple[Switch, Weights]:
     """
     As [`project_onto_label_simplices`](#project_onto_label_simplices), where a switch `t` bounds what every argument of
     a predicate has:

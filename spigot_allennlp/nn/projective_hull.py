@@ -7,11 +7,12 @@ from spigot_allennlp.nn.active_set import ActiveSet, hull_projection, not_done, 
 from spigot_allennlp.nn.arcs import check_arc_shapes
 from spigot_allennlp.nn.decoding import decode_on_host
 from spigot_allennlp.nn.errors import raise_for_status
+from spigot_allennlp.nn.shapes import Arcs, Mask
 
 MAX_ITERATIONS = 10_000
 
 
-def project_onto_projective_trees(point: torch.Tensor, mask: torch.Tensor, single_root: bool = False) -> torch.Tensor:
+def project_onto_projective_trees(point: Arcs, mask: Mask, single_root: bool = False) -> Arcs:
     """
     `argmin_x ||x - point||^2  s.t.  x in conv(Z)`, where `Z` are the projective dependency trees of a sentence. By the
     [active-set method](./active_set.md), with Eisner's algorithm for its argmax, in one compiled loop on the CPU.

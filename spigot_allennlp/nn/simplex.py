@@ -4,8 +4,12 @@ from typing import Any
 
 import torch
 
+from spigot_allennlp.nn.shapes import Float, Tensor
 
-def project_onto_simplex(point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+Rows = Float[Tensor, "*rows size"]
+
+
+def project_onto_simplex(point: Rows, mask: torch.Tensor) -> Rows:
     """
     The nearest point of the probability simplex, for every vector along the last axis: `argmin_p ||p - x||^2` subject
     to `p >= 0` and `sum p = 1`, over the cells that `mask` allows.
@@ -31,7 +35,7 @@ def project_onto_simplex(point: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
     return _SimplexProjection.apply(point, mask, False)
 
 
-def project_onto_capped_simplex(point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def project_onto_capped_simplex(point: Rows, mask: torch.Tensor) -> Rows:
     """
     As [`project_onto_simplex`](#project_onto_simplex), but onto `p >= 0`, `sum p <= 1`: negative entries are clipped,
     and where what remains sums to more than 1, the simplex is the nearest face.

@@ -10,8 +10,13 @@ from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_by_autograd, sum_on_host
 from spigot_allennlp.nn.sampling import draw_options, draw_uniform
 from spigot_allennlp.nn.scores import values_of_parts
+from spigot_allennlp.nn.shapes import Bool, Float, Mask, Tensor, Totals
 from spigot_allennlp.nn.simplex import project_onto_capped_simplex, project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch length length labels"]
+Parts = Bool[Tensor, "batch length length labels"]
+Samples = Float[Tensor, "samples batch length length labels"]
 
 
 @Structure.register("constituency_tree")
@@ -32,7 +37,7 @@ class ConstituencyTree(Structure):
 
     cells = "labelled spans"
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
         By the algorithm of [Cocke, Kasami and Younger](https://doi.org/10.1016/S0019-9958(67)80007-X) over the best
         labels, in `O(length^3 + length^2 labels)` time, serially on the CPU in float64. Of several best trees, any one.
@@ -43,7 +48,7 @@ class ConstituencyTree(Structure):
         spans = fill_on_host(maximum_binary_trees, best, mask)
         return torch.zeros_like(scores).scatter_(3, label.unsqueeze(3), spans.to(scores.dtype).unsqueeze(3))
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """
         By the inside algorithm ([Baker, 1979](https://doi.org/10.1121/1.2017061)) over the sums of the labels, in
         `O(length^3 + length^2 labels)` time, computed in float64 with an exponent for each sum, so that it holds for
@@ -54,20 +59,18 @@ class ConstituencyTree(Structure):
         """
         return self.log_partition_and_marginals(scores, mask)[0]
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """The gradient of `log_partition`, by the outside algorithm. Differentiable, and twice too, though slower."""
         return self.log_partition_and_marginals(scores, mask)[1]
 
-    def log_partition_and_marginals(
-        self, scores: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_partition_and_marginals(self, scores: Scores, mask: Mask) -> tuple[Totals, Scores]:
         values = self._values(scores, mask, to_be_summed=True).clamp(min=FORBIDDEN)
         log_z, spans = log_partition_and_marginals(_SUMMATION, values.logsumexp(3), mask)
         return log_z.to(scores.dtype), (spans.unsqueeze(3) * values.softmax(3)).to(scores.dtype)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """Spans from the top on, in proportion to the inside sums, and then their labels."""
         from spigot_allennlp.nn.kernels.constituency_tree import sample_binary_trees
 
@@ -85,7 +88,7 @@ class ConstituencyTree(Structure):
         z[sample, sentence, first, last, label] = 1
         return z
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: Mask) -> Scores:
         """One label for every token alone and for the sentence, one at most for every other span, whatever crosses."""
         parts = self.parts(point, mask)
         ends = mask.cumsum(1)
@@ -94,7 +97,7 @@ class ConstituencyTree(Structure):
         sure = project_onto_simplex(point, parts & is_sure.unsqueeze(3))
         return sure + project_onto_capped_simplex(point, parts & ~is_sure.unsqueeze(3))
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: Mask) -> Parts:
         check_shapes(scores, mask, "batch", "length", "length", "labels")
         in_order = torch.ones_like(mask).unsqueeze(2) & mask.unsqueeze(1)
         return (in_order.triu() & mask.unsqueeze(2)).unsqueeze(3).expand_as(scores)

@@ -3,6 +3,7 @@ import torch
 from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.linear_rules import LinearRules
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures.rules import Rule
 from spigot_allennlp.structures.structure import Structure, registered_name
 
@@ -37,7 +38,7 @@ class Constrained(Structure):
         self.rules = rules
         self.cells = structure.cells
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Cells, mask: AnyMask) -> Cells:
         """
         The other structure's argmax, where that obeys the rules. For the other sentences, one by one on the CPU, an
         integer program with the rules of both, solved exactly by HiGHS. Where what makes a structure is too much to be
@@ -60,11 +61,11 @@ class Constrained(Structure):
                 best[sentence] = torch.from_numpy(z).to(best)
         return best
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Cells, mask: AnyMask) -> Cells:
         """That of the other structure, whatever the rules."""
         return self.structure.project_local(point, mask)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Cells, mask: AnyMask) -> torch.Tensor:
         return self.structure.parts(scores, mask)
 
     def linear_rules(self, parts: np.ndarray) -> LinearRules:

@@ -1,12 +1,17 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from spigot_allennlp.nn.arcs import arc_mask, check_arc_shapes
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
+from spigot_allennlp.nn.shapes import Bool, Float, Mask, Tensor
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch length length"]
+Parts = Bool[Tensor, "batch length length"]
+Samples = Float[Tensor, "samples batch length length"]
+Best = Float[Tensor, "k batch length length"]
 
 
 class Heads(Structure):
@@ -20,11 +25,11 @@ class Heads(Structure):
 
     cells = "heads"
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: Mask) -> Scores:
         """A projection onto the simplex for each token."""
         return project_onto_simplex(point, self.parts(point, mask))
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: Mask) -> Parts:
         check_arc_shapes(scores, mask)
         return arc_mask(mask)
 

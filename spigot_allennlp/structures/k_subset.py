@@ -8,7 +8,13 @@ from spigot_allennlp.nn.kernels import FORBIDDEN
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.log_add import log_add
 from spigot_allennlp.nn.sampling import draw_options, draw_uniform
+from spigot_allennlp.nn.shapes import BestTotals, Bool, Float, Mask, Tensor, Totals
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch length"]
+Parts = Bool[Tensor, "batch length"]
+Samples = Float[Tensor, "samples batch length"]
+Best = Float[Tensor, "k batch length"]
 
 # Halvings that bring an interval of length 1 below the resolution of float64.
 BISECTIONS = 54
@@ -37,14 +43,14 @@ class KSubset(Structure):
         self.k = positive("k", k)
         self.exactly = exactly
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """The `k` positions with the greatest (or greatest positive) scores. Of several best subsets, any one."""
         values, _ = self._checked_values(scores.detach(), mask)
         best, position = values.topk(min(self.k, values.size(1)), 1)
         least = -torch.inf if self.exactly else 0
         return torch.zeros_like(scores).scatter_(1, position, (best > least).to(scores.dtype))
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """
         The log of an elementary symmetric polynomial, summed position by position in float64
         ([Kulesza & Taskar, 2012](https://arxiv.org/abs/1207.6083), algorithm 7), or of those up to `k`.
@@ -52,7 +58,7 @@ class KSubset(Structure):
         values, size = self._checked_values(scores, mask, to_be_summed=True)
         return self._checked_total(_log_sums_before(values, self.k), size).squeeze(1).to(scores.dtype)
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """From the log-sums over what is chosen before and after a position."""
         values, size = self._checked_values(scores, mask, to_be_summed=True)
         before = _log_sums_before(values, self.k)
@@ -71,8 +77,8 @@ class KSubset(Structure):
         return (ways.logsumexp(2) + values - total).exp().to(scores.dtype)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """Position by position from the last one, by the log-sums over what can be chosen before each."""
         check_count("num_samples", num_samples)
         values, size = self._checked_values(scores.detach(), mask)
@@ -92,7 +98,7 @@ class KSubset(Structure):
             left = left - is_chosen.long()
         return z
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Scores, mask: Mask, k: int) -> tuple[Best, BestTotals]:
         """
         Position by position: of the subsets of so many of the positions up to there, the `k` best are among the `k`
         best without the last one and the `k` best with it.
@@ -124,7 +130,7 @@ class KSubset(Structure):
             left, place = left - is_chosen.long(), place % k
         return z, totals.t().to(scores.dtype)
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: Mask) -> Scores:
         """
         `argmin_z ||z - point||^2  s.t.  0 <= z <= 1,  sum z = k`, which is the convex hull of all subsets. For at most
         `k`, that is clipping, unless more than `k` in sum is left.
@@ -154,7 +160,7 @@ class KSubset(Structure):
             projection = clipped.where(clipped.sum(1, keepdim=True) <= size, projection)
         return projection.to(point.dtype)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: Mask) -> Parts:
         check_shapes(scores, mask, "batch", "length")
         return mask
 

@@ -8,8 +8,14 @@ from spigot_allennlp.nn.decoding import k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import check_scores, check_shapes, check_totals, no_structure
 from spigot_allennlp.nn.kernels import FORBIDDEN
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
+from spigot_allennlp.nn.shapes import BestTotals, Bool, Float, Mask, Tensor, Totals
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch length labels labels"]
+Parts = Bool[Tensor, "batch length labels labels"]
+Samples = Float[Tensor, "samples batch length labels labels"]
+Best = Float[Tensor, "k batch length labels labels"]
 
 
 @Structure.register("linear_chain")
@@ -26,7 +32,7 @@ class LinearChain(Structure):
 
     cells = "label pairs"
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
         By the algorithm of [Viterbi, 1967](https://doi.org/10.1109/TIT.1967.1054010), in time `O(length labels^2)`. Of
         several best sequences, any one.
@@ -52,12 +58,12 @@ class LinearChain(Structure):
             label = previous.where(is_token, label)
         return z
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """By the forward algorithm in float64."""
         values = _values_to_be_summed(scores, mask)
         return _checked_total(_forward(values, mask)[-1], mask).to(scores.dtype)
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """
         By the forward-backward algorithm ([Rabiner, 1989](https://doi.org/10.1109/5.18626), section III.A) in float64.
         """
@@ -77,8 +83,8 @@ class LinearChain(Structure):
         return marginals.masked_fill(~_parts(scores, mask), 0).to(scores.dtype)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """From the last label to the first, by the sums of the forward algorithm, on the CPU."""
         from spigot_allennlp.nn.kernels.chain import sample_chains
 
@@ -86,23 +92,23 @@ class LinearChain(Structure):
         pairs = sample_on_host(sample_chains, values, mask, num_samples=num_samples, generator=generator)
         return one_hot(pairs, like=scores.flatten(2)).view(num_samples, *scores.shape)
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Scores, mask: Mask, k: int) -> tuple[Best, BestTotals]:
         """From the last label to the first, best first, by the sums of Viterbi's algorithm, on the CPU."""
         from spigot_allennlp.nn.kernels.chain import k_best_chains
 
         pairs, totals = k_best_on_host(k_best_chains, _checked_values(scores.detach(), mask), mask, k=k)
         return one_hot(pairs, like=scores.flatten(2)).view(k, *scores.shape), totals.to(scores.dtype)
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: Mask) -> Scores:
         """By Newton steps over flows: see [`nn/chain_hull.py`](../nn/chain_hull.md)."""
         return project_onto_sequences(point, mask, self.argmax)
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: Mask) -> Scores:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""
         parts = self.parts(point, mask)
         return project_onto_simplex(point.flatten(2), parts.flatten(2)).view(point.shape)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: Mask) -> Parts:
         return _parts(scores, mask)
 
     def linear_rules(self, parts: np.ndarray) -> LinearRules:

@@ -10,8 +10,12 @@ from spigot_allennlp.nn.label_assignment import project_onto_face
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.pairs import Table, pair_cells
 from spigot_allennlp.nn.scores import values_of_parts
+from spigot_allennlp.nn.shapes import AnyMask, Bool, Float, Tensor
 from spigot_allennlp.nn.simplex import project_onto_capped_simplex, project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch rows columns"]
+Parts = Bool[Tensor, "batch rows columns"]
 
 
 @Structure.register("matching")
@@ -43,7 +47,7 @@ class Matching(Structure):
     def __init__(self, complete: bool = True) -> None:
         self.complete = complete
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: AnyMask) -> Scores:
         """
         By `scipy.optimize.linear_sum_assignment`, a shortest augmenting path algorithm ([Crouse,
         2016](https://doi.org/10.1109/TAES.2016.140952)), in `O(n^3)` time, serially on the CPU in float64. Of several
@@ -52,7 +56,7 @@ class Matching(Structure):
         values, table = self._values(scores.detach(), mask)
         return table.put_back(_best_matchings(values, table.size, self.complete)).to(scores.dtype)
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: AnyMask) -> Scores:
         """
         `argmin_z ||z - point||^2  s.t.  z >= 0` and sums of rows and of columns that are 1, or at most 1: by Newton's
         method for the multipliers of these sums, `O(n^3)` a step.
@@ -63,7 +67,7 @@ class Matching(Structure):
         projection = _MatchingProjection.apply(values, table.size, self.complete)
         return table.put_back(projection.to(point.device, point.dtype))
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: AnyMask) -> Scores:
         """One partner for every row, or one at most where there are more rows than columns, however wanted it is."""
         cells = self.parts(point, mask)
         rows, columns = Table(cells).size.view(-1, 1, 1, 2).unbind(3)
@@ -71,7 +75,7 @@ class Matching(Structure):
         sure = project_onto_simplex(point, cells & needs_partner)
         return sure + project_onto_capped_simplex(point, cells & ~needs_partner)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: AnyMask) -> Parts:
         return pair_cells(scores, mask)
 
     def linear_rules(self, parts: np.ndarray) -> LinearRules:

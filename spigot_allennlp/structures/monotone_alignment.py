@@ -9,8 +9,13 @@ from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.pairs import Table, pair_cells
 from spigot_allennlp.nn.sampling import draw_options
 from spigot_allennlp.nn.scores import values_of_parts
+from spigot_allennlp.nn.shapes import AnyMask, Bool, Float, Tensor, Totals
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch rows columns"]
+Parts = Bool[Tensor, "batch rows columns"]
+Samples = Float[Tensor, "samples batch rows columns"]
 
 
 @Structure.register("monotone_alignment")
@@ -31,7 +36,7 @@ class MonotoneAlignment(Structure):
 
     cells = "alignments"
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: AnyMask) -> Scores:
         """
         By dynamic programming ([Sakoe & Chiba, 1978](https://doi.org/10.1109/TASSP.1978.1163055)) in `O(rows columns)`
         time, serially on the CPU in float64. Of several best paths, any one.
@@ -41,7 +46,7 @@ class MonotoneAlignment(Structure):
         values, table = _values(scores.detach(), mask)
         return table.put_back(fill_on_host(maximum_alignments, values, table.size)).to(scores.dtype)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: AnyMask) -> Totals:
         """
         The same with sums for maxima ([Cuturi & Blondel, 2017](https://arxiv.org/abs/1703.01541)), all cells of an
         antidiagonal at once, in float64.
@@ -50,8 +55,8 @@ class MonotoneAlignment(Structure):
         return _checked_total(_forward(values), table).to(scores.dtype)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: AnyMask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """Step by step from the last cell, in proportion to the sums over all ways to come there."""
         check_count("num_samples", num_samples)
         values, table = _values(scores.detach(), mask, to_be_summed=True)
@@ -78,14 +83,14 @@ class MonotoneAlignment(Structure):
                 row, column = rows_before.gather(1, step).squeeze(1), columns_before.gather(1, step).squeeze(1)
         return z
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: AnyMask) -> Scores:
         """Weights between 0 and 1, at least 1 in all for every row: columns and the order are left out."""
         cells = self.parts(point, mask)
         projection = point.clamp(0, 1).masked_fill(~cells, 0)
         is_short = projection.sum(2, keepdim=True) < 1
         return project_onto_simplex(point, cells).where(is_short, projection)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: AnyMask) -> Parts:
         return pair_cells(scores, mask)
 
     def linear_rules(self, parts: np.ndarray) -> LinearRules:

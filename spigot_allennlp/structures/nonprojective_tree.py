@@ -11,7 +11,8 @@ from spigot_allennlp.nn.partition import (
     sum_on_host,
 )
 from spigot_allennlp.nn.sampling import draw_options
-from spigot_allennlp.structures.heads import DependencyTree
+from spigot_allennlp.nn.shapes import BestTotals, Mask, Totals
+from spigot_allennlp.structures.heads import Best, DependencyTree, Samples, Scores
 from spigot_allennlp.structures.structure import Structure
 
 
@@ -24,7 +25,7 @@ class NonprojectiveTree(DependencyTree):
     [`DependencyTree`](./heads.md#dependencytree).
     """
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
         A maximum spanning arborescence from ROOT, by the algorithm of
         [Edmonds, 1967](https://doi.org/10.6028/jres.071B.032) and Chu & Liu, 1965, in the `O(length^2)` form for dense
@@ -36,7 +37,7 @@ class NonprojectiveTree(DependencyTree):
 
         return decode_on_host(maximum_arborescences, scores, mask, self.single_root)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """
         By the matrix-tree theorem ([Tutte, 1948](https://doi.org/10.1017/S030500410002444X)); for a single root as
         [Koo et al., 2007](https://aclanthology.org/D07-1015/). `O(length^3)` time and `O(length^2)` memory. It is
@@ -48,19 +49,17 @@ class NonprojectiveTree(DependencyTree):
         """
         return self.log_partition_and_marginals(scores, mask)[0]
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """The gradient of `log_partition`. Differentiable, and twice too, though the second time takes longer."""
         return self.log_partition_and_marginals(scores, mask)[1]
 
-    def log_partition_and_marginals(
-        self, scores: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_partition_and_marginals(self, scores: Scores, mask: Mask) -> tuple[Totals, Scores]:
         check_arc_shapes(scores, mask)
         return log_partition_and_marginals(_SUMMATION, scores, mask, self.single_root)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """
         By the loop-erased random walk of [Wilson, 1996](https://doi.org/10.1145/237814.237880), with another way out of
         cycles that are too likely. Of a single root, the token under ROOT is drawn first, by its marginal; what hangs
@@ -80,7 +79,7 @@ class NonprojectiveTree(DependencyTree):
         heads = sample_on_host(kernel, scores, mask, tops.numpy(), num_samples=num_samples, generator=generator)
         return one_hot(heads, like=scores)
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Scores, mask: Mask, k: int) -> tuple[Best, BestTotals]:
         """
         By the method of [Camerini, Fratta & Maffioli, 1980](https://doi.org/10.1002/net.3230100202), in `O(k length^2)`
         on all but odd scores; a single root as [Zmigrod et al., 2021](https://aclanthology.org/2021.acl-long.423/).
@@ -91,7 +90,7 @@ class NonprojectiveTree(DependencyTree):
         heads, totals = k_best_on_host(k_best_arborescences, scores, mask, self.single_root, k=k)
         return one_hot(heads, like=scores), totals
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: Mask) -> Scores:
         """By cutting planes in the dual: see [`nn/cuts.py`](../nn/cuts.md)."""
         return project_onto_arborescences(point, mask, self.single_root)
 

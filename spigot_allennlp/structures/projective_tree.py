@@ -15,7 +15,8 @@ from spigot_allennlp.nn.partition import (
     sum_on_host,
 )
 from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
-from spigot_allennlp.structures.heads import DependencyTree
+from spigot_allennlp.nn.shapes import BestTotals, Mask, Totals
+from spigot_allennlp.structures.heads import Best, DependencyTree, Samples, Scores
 from spigot_allennlp.structures.structure import Structure
 
 
@@ -29,7 +30,7 @@ class ProjectiveTree(DependencyTree):
     [`DependencyTree`](./heads.md#dependencytree).
     """
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
         By the algorithm of [Eisner, 1996](https://aclanthology.org/C96-1058/), in `O(length^3)` time and `O(length^2)`
         memory, serially on the CPU in float64. Of several best trees, any one.
@@ -38,7 +39,7 @@ class ProjectiveTree(DependencyTree):
 
         return decode_on_host(maximum_projective_trees, scores, mask, self.single_root)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """
         By the inside algorithm over the spans of [Eisner, 1996](https://aclanthology.org/C96-1058/). `O(length^3)`
         time, computed in float64 with an exponent for each sum, so that it holds however far scores spread, up to the
@@ -49,19 +50,17 @@ class ProjectiveTree(DependencyTree):
         """
         return self.log_partition_and_marginals(scores, mask)[0]
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """The gradient of `log_partition`. Differentiable, and twice too, though the second time takes longer."""
         return self.log_partition_and_marginals(scores, mask)[1]
 
-    def log_partition_and_marginals(
-        self, scores: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_partition_and_marginals(self, scores: Scores, mask: Mask) -> tuple[Totals, Scores]:
         check_arc_shapes(scores, mask)
         return log_partition_and_marginals(_SUMMATION, scores, mask, self.single_root)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """From the top down, by the sums over all spans; `O(length^3)`, and a few `length` for each sample."""
         from spigot_allennlp.nn.kernels.sample_projective import sample_projective_trees
 
@@ -70,7 +69,7 @@ class ProjectiveTree(DependencyTree):
         heads = sample_on_host(kernel, scores, mask, self.single_root, num_samples=num_samples, generator=generator)
         return one_hot(heads, like=scores)
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Scores, mask: Mask, k: int) -> tuple[Best, BestTotals]:
         """
         From the top down, best first, by the chart of `argmax`. That is as if [Huang & Chiang,
         2005](https://aclanthology.org/W05-1506/), algorithm 3, knew beforehand what a choice is worth.
@@ -81,7 +80,7 @@ class ProjectiveTree(DependencyTree):
         heads, totals = k_best_on_host(k_best_projective_trees, scores, mask, self.single_root, k=k)
         return one_hot(heads, like=scores), totals
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: Mask) -> Scores:
         """By an active set around Eisner's algorithm: see [`nn/projective_hull.py`](../nn/projective_hull.md)."""
         return project_onto_projective_trees(point, mask, self.single_root)
 

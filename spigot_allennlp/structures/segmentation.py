@@ -8,8 +8,13 @@ from spigot_allennlp.nn.kernels import FORBIDDEN
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.sampling import draw_options
 from spigot_allennlp.nn.scores import values_of_parts
+from spigot_allennlp.nn.shapes import Bool, Float, Mask, Tensor, Totals
 from spigot_allennlp.nn.simplex import project_onto_capped_simplex, project_onto_simplex
 from spigot_allennlp.structures.structure import Structure
+
+Scores = Float[Tensor, "batch length widths labels"]
+Parts = Bool[Tensor, "batch length widths labels"]
+Samples = Float[Tensor, "samples batch length widths labels"]
 
 
 @Structure.register("segmentation")
@@ -28,7 +33,7 @@ class Segmentation(Structure):
 
     cells = "labelled segments"
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
         Segment by segment from the left, over the best labels: `O(length max_width labels)` time, serially on the CPU
         in float64. Of several best segmentations, any one.
@@ -41,15 +46,15 @@ class Segmentation(Structure):
         segments = torch.zeros_like(in_order).scatter_(1, order.unsqueeze(2).expand_as(in_order), in_order)
         return torch.zeros_like(scores).scatter_(3, label.unsqueeze(3), segments.to(scores.dtype).unsqueeze(3))
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """By the forward algorithm in float64, in `O(length max_width labels)` time."""
         values = self._values(scores, mask, to_be_summed=True).clamp(min=FORBIDDEN)
         sums = _forward(_by_end(_take(values.logsumexp(3), _order(mask))))
         return _checked_total(sums, mask).to(scores.dtype)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """Segments from the right, in proportion to what they add to the forward sums, and then their labels."""
         check_count("num_samples", num_samples)
         values = self._values(scores.detach(), mask, to_be_summed=True).clamp(min=FORBIDDEN)
@@ -76,14 +81,14 @@ class Segmentation(Structure):
             end = end.masked_scatter(active, here - width)
         return z
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: Mask) -> Scores:
         """One segment begins at the first token and one at most at every other, however far they reach."""
         parts = self.parts(point, mask).flatten(2)
         is_first = (mask.cumsum(1) == 1).unsqueeze(2)
         first = project_onto_simplex(point.flatten(2), parts & is_first)
         return (first + project_onto_capped_simplex(point.flatten(2), parts & ~is_first)).view(point.shape)
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: Mask) -> Parts:
         check_shapes(scores, mask, "batch", "length", "max_width", "labels")
         tokens_left = mask.flip(1).cumsum(1).flip(1)
         fits = torch.arange(scores.size(2), device=mask.device) < tokens_left.unsqueeze(2)

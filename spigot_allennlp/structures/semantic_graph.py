@@ -24,7 +24,14 @@ from spigot_allennlp.nn.label_simplices import (
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.log_add import log_add
 from spigot_allennlp.nn.sampling import draw_options, draw_uniform
+from spigot_allennlp.nn.shapes import BestTotals, Bool, Float, Int, Mask, Tensor, Totals
 from spigot_allennlp.structures.structure import Structure, project_onto_hull_of
+
+Scores = Float[Tensor, "batch length length labels"]
+Parts = Bool[Tensor, "batch length length labels"]
+Samples = Float[Tensor, "samples batch length length labels"]
+Best = Float[Tensor, "k batch length length labels"]
+Labels = Int[Tensor, "batch length length"]
 
 
 @Structure.register("semantic_graph")
@@ -81,7 +88,7 @@ class SemanticGraph(Structure):
                 raise ConfigurationError(f"expected {name} of the semantic_graph to be {value}, found {given}")
             setattr(self, name, value)
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
         A predicate that is on earns its own score and those of its labelled arcs; one that is off has no arcs and earns
         0. Without further rules the best graph therefore takes every arc whose best label has a positive score, and
@@ -97,18 +104,18 @@ class SemanticGraph(Structure):
             z[:, :, 0, 0] = is_on.to(z.dtype)
         return z
 
-    def best_labels(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def best_labels(self, scores: Scores, mask: Mask) -> Labels:
         """The arcs of `argmax` at a fraction of its memory: `(batch, length, length)`, their labels, -1 for no arc."""
         return self._decide(scores, mask)[0]
 
-    def labels_of(self, graph: torch.Tensor) -> torch.Tensor:
+    def labels_of(self, graph: Scores) -> Labels:
         """Of a graph, 0/1 and like scores, what `best_labels` returns."""
         weight, label = graph.max(dim=3)
         label = label.where(weight > 0, -1)
         label[:, :, 0] = -1
         return label
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         """
         Predicates and arcs factorise, so with `t = sum_a log(1 + sum_l exp s)` a predicate adds `t`, or
         `log(1 + exp(own score + t))` where it is a part; on and without arcs counts as a structure of its own.
@@ -117,7 +124,7 @@ class SemanticGraph(Structure):
         log_partition = log_add(on, torch.zeros_like(on)) if self.predicates else on
         return log_partition.sum(1).to(scores.dtype)
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """
         In closed form: a softmax over "no arc" and the labels, times the probability that the predicate is on.
         """
@@ -130,8 +137,8 @@ class SemanticGraph(Structure):
         return marginals.to(scores.dtype)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """Predicate by predicate and arc by arc, without the rule for deterministic labels, as `log_partition` is."""
         check_count("num_samples", num_samples)
         options, on = self._log_linear_parts(scores.detach().double(), mask)
@@ -139,7 +146,7 @@ class SemanticGraph(Structure):
         uniform = draw_uniform(num_samples, *on.shape, like=on, generator=generator)
         return self._indicators(label, uniform < on.sigmoid() if self.predicates else uniform >= 0, scores)
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Scores, mask: Mask, k: int) -> tuple[Best, BestTotals]:
         """
         With the rule for deterministic labels. Each predicate's best ways to have arcs are those of pairs of arguments,
         then of pairs of pairs, and so on; where some break the rule, they are found as [Murty,
@@ -174,7 +181,7 @@ class SemanticGraph(Structure):
             z[..., 0, 0] = is_on.to(z.dtype)
         return z
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: Mask) -> Scores:
         """
         Without deterministic labels, `project_local` is exact. With them it is too for every predicate whose
         deterministic labels then have weights that are small enough in sum; the others' hulls of label assignments are
@@ -200,7 +207,7 @@ class SemanticGraph(Structure):
             projection[broken] = nearest
         return projection
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Scores, mask: Mask) -> Scores:
         """
         Per pair, the nearest label weights `z >= 0` with `sum_l z` at most 1 or, where predicates are parts, at most
         the weight of the predicate.
@@ -213,7 +220,7 @@ class SemanticGraph(Structure):
         switch, labels = project_onto_switched_label_simplices(switch, point, possible & is_on[:, :, None, None])
         return with_predicates(switch.where(is_on, 0.0), labels)
 
-    def project_arcs_then_labels(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_arcs_then_labels(self, point: Scores, mask: Mask) -> Scores:
         """
         Per pair, the sum of the labels clipped to `[0, 1]`, then the nearest label weights with that sum; predicates
         are clipped. It resembles the relaxation in the program released with
@@ -228,7 +235,7 @@ class SemanticGraph(Structure):
     def polytopes(self) -> dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
         return {**super().polytopes(), "arcs_then_labels": self.project_arcs_then_labels}
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Scores, mask: Mask) -> Parts:
         parts = self._possible(scores, mask).expand_as(scores)
         if self.predicates:
             parts = parts.clone()
@@ -285,9 +292,9 @@ class SemanticGraph(Structure):
         allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(scores.device)
         allowed = allowed.expand(mask.size(1), scores.size(3))
         # Shape: (number of arcs, labels)
-        options = (
-            scores[arcs] if self.top_label is None else scores[arcs].where(allowed[arcs.nonzero()[:, 1]], -torch.inf)
-        )
+        options = scores[arcs]
+        if self.top_label is not None:
+            options.masked_fill_(~allowed[arcs.nonzero()[:, 1]], -torch.inf)
         label = torch.zeros_like(arcs, dtype=torch.long)
         label[arcs] = options.argmax(1)
 

@@ -5,7 +5,8 @@ from spigot_allennlp.nn.decoding import one_hot
 from spigot_allennlp.nn.errors import check_count, no_structure, not_a_score
 from spigot_allennlp.nn.k_best import k_best_sums
 from spigot_allennlp.nn.sampling import draw_options
-from spigot_allennlp.structures.heads import Heads
+from spigot_allennlp.nn.shapes import BestTotals, Mask, Totals
+from spigot_allennlp.structures.heads import Best, Heads, Samples, Scores
 from spigot_allennlp.structures.structure import Structure
 
 
@@ -18,34 +19,34 @@ class SingleHead(Heads):
     Registered as a `Structure` with name "single_head".
     """
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Scores, mask: Mask) -> Scores:
         scores = scores.detach()
         choices, has_choice = _choices(scores, mask)
         chosen = has_choice.unsqueeze(2).to(scores.dtype)
         return torch.zeros_like(scores).scatter_(2, choices.argmax(dim=2, keepdim=True), chosen)
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Scores, mask: Mask) -> Totals:
         choices, has_choice = _choices(scores, mask)
         return (choices.logsumexp(dim=2) * has_choice).sum(dim=1).to(scores.dtype)
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Scores, mask: Mask) -> Scores:
         choices, has_choice = _choices(scores, mask)
         return (choices.softmax(dim=2) * has_choice.unsqueeze(2)).to(scores.dtype)
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Scores, mask: Mask) -> Scores:
         _choices(point.detach(), mask)
         return self.project_local(point, mask)
 
     def sample(
-        self, scores: torch.Tensor, mask: torch.Tensor, num_samples: int = 1, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, scores: Scores, mask: Mask, num_samples: int = 1, generator: torch.Generator | None = None
+    ) -> Samples:
         """Token by token."""
         check_count("num_samples", num_samples)
         choices, has_choice = _choices(scores.detach().double(), mask)
         heads = draw_options(choices, num_samples, generator)
         return one_hot(heads.where(has_choice, -1), like=scores)
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Scores, mask: Mask, k: int) -> tuple[Best, BestTotals]:
         """By joining the best heads of tokens, then those of pairs of tokens, and so on."""
         check_count("k", k)
         choices, has_choice = _choices(scores.detach().double(), mask)

@@ -7,6 +7,7 @@ from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.active_set import ActiveSet, Argmax, hull_projection, project_onto_hull
 from spigot_allennlp.nn.linear_rules import LinearRules
+from spigot_allennlp.nn.shapes import AnyMask, Cells, Totals
 
 # What each operation follows from, where a class does not write it itself.
 _FOLLOWS_FROM: dict[str, tuple[str, ...] | None] = {
@@ -57,11 +58,11 @@ class Structure(Registrable):
     token has one; "labelled arcs", `[b, predicate, argument, label]`; and so on. A model asks for what it can read.
     """
 
-    def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def argmax(self, scores: Cells, mask: AnyMask) -> Cells:
         """The best structure, `argmax_{z in Z} scores . z`: a 0/1 tensor of the shape of `scores`."""
         raise NotImplementedError
 
-    def log_partition(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_partition(self, scores: Cells, mask: AnyMask) -> Totals:
         """
         `log sum_{z in Z} exp(scores . z)`, `(batch,)`, differentiable; its gradient is the marginals. As all results it
         has the dtype of `scores`, although it is computed in float32 or float64. In float16, which ends at 65,504, that
@@ -69,7 +70,7 @@ class Structure(Registrable):
         """
         raise NotImplementedError
 
-    def marginals(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def marginals(self, scores: Cells, mask: AnyMask) -> Cells:
         """`E[z]` under `p(z) ~ exp(scores . z)`, of the shape of `scores`, differentiable."""
         create_graph = scores.requires_grad and torch.is_grad_enabled()
         with torch.enable_grad():
@@ -77,13 +78,11 @@ class Structure(Registrable):
             log_z = self.log_partition(scores, mask).sum()
             return torch.autograd.grad(log_z, scores, create_graph=create_graph)[0]
 
-    def log_partition_and_marginals(
-        self, scores: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_partition_and_marginals(self, scores: Cells, mask: AnyMask) -> tuple[Totals, Cells]:
         """Both, for the price of one where a structure finds them together."""
         return self.log_partition(scores, mask), self.marginals(scores, mask)
 
-    def log_prob(self, structures: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, structures: torch.Tensor, scores: Cells, mask: AnyMask) -> torch.Tensor:
         """
         `log p(z) = scores . z - log_partition`, differentiable in the scores; -inf for a structure with a part that is
         forbidden. That `structures` are in `Z` is not checked. They are like `scores`, and the result is `(batch,)`; or
@@ -97,13 +96,13 @@ class Structure(Registrable):
         total = _inner(structures.double(), values, self.parts(scores, mask))
         return (total - self.log_partition(values, mask)).to(scores.dtype)
 
-    def entropy(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def entropy(self, scores: Cells, mask: AnyMask) -> Totals:
         """
         `-E[log p(z)]`, `(batch,)`, differentiable. Forbidden parts count 0, and get no gradient. Computed in float64.
         """
         return self._entropy_and_marginals(scores.double(), mask)[0].to(scores.dtype)
 
-    def cross_entropy(self, scores: torch.Tensor, other_scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def cross_entropy(self, scores: Cells, other_scores: Cells, mask: AnyMask) -> Totals:
         """
         `-E[log q(z)]` for `z ~ p`, where `q` is the distribution of `other_scores`: `(batch,)`, differentiable in both.
         Where -inf forbids `q` a part that `p` has with a probability above 1e-12, it is +inf, and that sentence has no
@@ -112,7 +111,7 @@ class Structure(Registrable):
         marginals = self.marginals(scores.double(), mask)
         return self._cross_entropy(marginals, other_scores.double(), mask).to(scores.dtype)
 
-    def kl(self, scores: torch.Tensor, other_scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def kl(self, scores: Cells, other_scores: Cells, mask: AnyMask) -> Totals:
         """
         The Kullback-Leibler divergence `E[log p(z) - log q(z)]` for `z ~ p`, where `q` is the distribution of
         `other_scores`: `(batch,)`, differentiable in both, and +inf where [`cross_entropy`](#cross_entropy) is.
@@ -131,7 +130,7 @@ class Structure(Registrable):
         is_missed = (parts & forbidden & (marginals > NEGLIGIBLE)).flatten(1).any(1)
         return cross_entropy.masked_fill(is_missed, torch.inf)
 
-    def minimum_bayes_risk(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def minimum_bayes_risk(self, scores: Cells, mask: AnyMask) -> Cells:
         """
         The structure that differs from `z ~ p(z)` in the fewest cells on average: `argmax_{z in Z} (2 E[z] - 1) . z`,
         0/1, like `scores`. Where all structures have as many parts, as trees have, it is also that of the best expected
@@ -143,8 +142,8 @@ class Structure(Registrable):
 
     def sample(
         self,
-        scores: torch.Tensor,
-        mask: torch.Tensor,
+        scores: Cells,
+        mask: AnyMask,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
@@ -154,7 +153,7 @@ class Structure(Registrable):
         """
         raise NotImplementedError
 
-    def top_k(self, scores: torch.Tensor, mask: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def top_k(self, scores: Cells, mask: AnyMask, k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """
         The `k` best structures, each another one, best first.
 
@@ -171,12 +170,12 @@ class Structure(Registrable):
 
         return k_best(self.argmax, scores.detach(), mask, self.parts(scores, mask), k)
 
-    def project(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project(self, point: Cells, mask: AnyMask) -> Cells:
         """The nearest point of `conv(Z)`, to 1e-6 in each coordinate, of the shape of `point`, differentiable."""
         self.parts(point, mask)  # which checks the shapes
         return project_onto_hull_of(self.argmax, point, mask)
 
-    def project_local(self, point: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def project_local(self, point: Cells, mask: AnyMask) -> Cells:
         """
         The nearest point of a cheap relaxation, a polytope that contains `Z` and has the same 0/1 points or more.
         Where there is none, that is the hull itself. Unlike the other methods it need not check its input: of NaN it
@@ -188,7 +187,7 @@ class Structure(Registrable):
         """By the names that configs use, the projections onto polytopes around `Z`."""
         return {"local": self.project_local, "exact": self.project}
 
-    def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def parts(self, scores: Cells, mask: AnyMask) -> torch.Tensor:
         """
         Which cells stand for a part at all, bool, of the shape of `scores`, which is checked; others get no gradient.
         All, unless a structure says otherwise.

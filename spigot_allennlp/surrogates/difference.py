@@ -3,6 +3,7 @@ from typing import Optional
 import torch
 
 from spigot_allennlp.checks import fraction, not_negative, positive
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.noise import GumbelNoise, Noise
 from spigot_allennlp.surrogates.step_size import StepSizeLike
@@ -38,7 +39,7 @@ class Blackbox(SurrogateArgmax):
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return (z - self.structure.argmax(scores - step(), mask)) / step.size
 
 
@@ -60,7 +61,7 @@ class NoisyDifference(SurrogateArgmax):
         self.noise_scale = not_negative("noise_scale", noise_scale)
         self.noise = noise or GumbelNoise()
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         if self.training:
             scores = scores + self.noise_scale * self.noise.like(scores)
         return super().forward(scores, mask, loss_at)
@@ -100,7 +101,7 @@ class Imle(NoisyDifference):
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm, noise_scale, noise)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return z - self.structure.argmax(scores - step(), mask)
 
 
@@ -156,7 +157,7 @@ class AdaptiveImle(NoisyDifference):
         self.register_buffer("beta", torch.tensor(positive("beta", beta), dtype=torch.double))
         self.register_buffer("differing_parts", torch.tensor(float(informative_parts), dtype=torch.double))
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         is_used = self.structure.parts(scores, mask) & (scores > -torch.inf)
         # Shape: (batch, 1, ...)
         length = _norms(step.gradient)

@@ -4,6 +4,7 @@ import torch
 from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.checks import not_negative
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import LossAt, Step, StructuredArgmax, SurrogateArgmax
@@ -52,7 +53,7 @@ class Identity(SurrogateArgmax):
         self.projection = projection
         self.margin = not_negative("margin", margin)
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         scores = self.project(scores, mask)
         if self.training and self.margin:
             scores = scores + self.margin * (torch.randint_like(scores, 2) - 0.5)
@@ -71,5 +72,5 @@ class Identity(SurrogateArgmax):
             values = values / norm.where(norm > 0, 1.0)
         return values.to(scores.dtype).view(scores.shape).where(is_used.view(scores.shape), scores)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return step()

@@ -3,6 +3,7 @@ from typing import Optional
 import torch
 
 from spigot_allennlp.checks import not_negative
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.surrogates.noise import GumbelNoise, Noise
 from spigot_allennlp.surrogates.structured_argmax import LossAt, StructuredArgmax
 
@@ -33,7 +34,7 @@ class PerturbAndMap(StructuredArgmax):
         self.noise_scale = not_negative("noise_scale", noise_scale)
         self.noise = noise or GumbelNoise()
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         if self.training:
             scores = scores + self.noise_scale * self.noise.like(scores)
         return self.argmax(scores, mask, loss_at)

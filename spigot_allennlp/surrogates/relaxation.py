@@ -1,5 +1,4 @@
-import torch
-
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.structured_argmax import LossAt, StructuredArgmax
 
@@ -24,10 +23,10 @@ class Relaxation(StructuredArgmax):
     def passes_mixture(self) -> bool:
         return self.training or not self.hard_at_test
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         return self.relax(scores, mask) if self.passes_mixture else self.structure.argmax(scores.detach(), mask)
 
-    def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def relax(self, scores: Cells, mask: AnyMask) -> Cells:
         """The mixture, differentiable."""
         raise NotImplementedError
 
@@ -43,7 +42,7 @@ class StructuredAttention(Relaxation):
 
     needs = ("argmax", "marginals")
 
-    def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def relax(self, scores: Cells, mask: AnyMask) -> Cells:
         return self.structure.marginals(scores, mask)
 
 
@@ -58,5 +57,5 @@ class SparseMap(Relaxation):
 
     needs = ("argmax", "project")
 
-    def relax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def relax(self, scores: Cells, mask: AnyMask) -> Cells:
         return self.structure.project(scores, mask)

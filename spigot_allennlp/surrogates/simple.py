@@ -1,7 +1,6 @@
 from typing import Optional
 
-import torch
-
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import LossAt, Step, StructuredArgmax, SurrogateArgmax
@@ -15,7 +14,7 @@ class Pipeline(StructuredArgmax):
     Registered as a `StructuredArgmax` with name "pipeline".
     """
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         return self.structure.argmax(scores.detach(), mask)
 
 
@@ -45,5 +44,5 @@ class StraightThrough(SurrogateArgmax):
     ) -> None:
         super().__init__(structure, step_size, max_gradient_norm)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return step()

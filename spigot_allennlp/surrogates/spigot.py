@@ -5,6 +5,7 @@ import torch
 from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.checks import whole
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import Step, StructuredArgmax, SurrogateArgmax
@@ -57,7 +58,7 @@ class Spigot(SurrogateArgmax):
     def needs_loss(self) -> bool:
         return self.num_steps > 1
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return z - self.descend(z, step(), step, self.projection(scores, mask))
 
     def projection(self, scores: torch.Tensor, mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -67,11 +68,11 @@ class Spigot(SurrogateArgmax):
 
     def descend(
         self,
-        start: torch.Tensor,
-        first_step: torch.Tensor,
+        start: Cells,
+        first_step: Cells,
         step: Step,
         project: Callable[[torch.Tensor], torch.Tensor],
-    ) -> torch.Tensor:
+    ) -> Cells:
         """Where `num_steps` steps from `start`, projected one by one, lead."""
         point = project(start - first_step)
         for _ in range(1, self.num_steps):
@@ -133,15 +134,15 @@ class SpigotCe(Spigot):
     def needs_loss(self) -> bool:
         return super().needs_loss or (self.gradient_at_marginals and not self.passes_mixture)
 
-    def decode(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def decode(self, scores: Cells, mask: AnyMask) -> Cells:
         return (self.structure.marginals if self.passes_mixture else self.structure.argmax)(scores, mask)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         marginals = self.structure.marginals(scores, mask)
         target = self.descend(marginals, self.first_step(marginals, step), step, self.projection(scores, mask))
         return marginals - target
 
-    def first_step(self, marginals: torch.Tensor, step: Step) -> torch.Tensor:
+    def first_step(self, marginals: Cells, step: Step) -> Cells:
         return step(marginals) if self.gradient_at_marginals and not self.passes_mixture else step()
 
 
@@ -186,7 +187,7 @@ class SpigotEg(SpigotCe):
             gradient_at_marginals=gradient_at_marginals,
         )
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         start = self.structure.marginals(scores, mask)
         scores = scores - self.first_step(start, step)
         end = self.structure.marginals(scores, mask)

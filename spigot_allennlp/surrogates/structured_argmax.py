@@ -6,6 +6,7 @@ import torch
 from allennlp.common import Registrable
 
 from spigot_allennlp.checks import positive
+from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates.step_size import ConstantStepSize, StepSize, StepSizeLike
 
@@ -57,7 +58,7 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         """Whether the rule asks for gradients at other points than what goes forward, and `forward` for `loss_at`."""
         return False
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         """
         # Parameters
 
@@ -78,7 +79,7 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         """
         raise NotImplementedError
 
-    def chosen(self, scores: torch.Tensor, mask: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    def chosen(self, scores: Cells, mask: AnyMask, z: Cells) -> Cells:
         """
         The structure to report for what went forward, `z`: itself or, of a mixture, the best one under its scores. It
         has no gradient; parameters are those of `forward`.
@@ -173,7 +174,7 @@ class SurrogateArgmax(StructuredArgmax):
         # Where it is 0, so is what comes back.
         self._factor = factor.detach().float().masked_fill(factor == 0, 1.0)
 
-    def forward(self, scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt | None = None) -> torch.Tensor:
+    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         if self.needs_loss and loss_at is None and scores.requires_grad and torch.is_grad_enabled():
             raise ValueError(f"{registered_name(self, StructuredArgmax)} with these settings needs loss_at, found none")
         if not _computes_again():
@@ -182,10 +183,10 @@ class SurrogateArgmax(StructuredArgmax):
         step_size = cache(self.step_size)
         loss_at = loss_at and _in_the_same_precision(loss_at, scores.device.type)
 
-        def decode(scores: torch.Tensor) -> torch.Tensor:
+        def decode(scores: Cells) -> Cells:
             return self.decode(scores, mask)
 
-        def pull_back(scores: torch.Tensor, z: torch.Tensor, d_z: torch.Tensor) -> torch.Tensor:
+        def pull_back(scores: Cells, z: Cells, d_z: Cells) -> Cells:
             # float16 and bfloat16 would lose small steps.
             dtype = torch.promote_types(d_z.dtype, torch.float32)
             parts = self.structure.parts(scores, mask) & (scores > -torch.inf)
@@ -205,16 +206,16 @@ class SurrogateArgmax(StructuredArgmax):
 
         return Surrogate.apply(scores, decode, pull_back)
 
-    def decode(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def decode(self, scores: Cells, mask: AnyMask) -> Cells:
         """What goes forward."""
         return self.structure.argmax(scores, mask)
 
-    def pull_back(self, scores: torch.Tensor, z: torch.Tensor, step: Step, mask: torch.Tensor) -> torch.Tensor:
+    def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         """What stands for `dL/ds`, given what went forward."""
         raise NotImplementedError
 
 
-def clip_norm(gradient: torch.Tensor, max_norm: Optional[float]) -> torch.Tensor:
+def clip_norm(gradient: Cells, max_norm: Optional[float]) -> Cells:
     """Scales each sentence's part of `gradient`, `(batch, ...)`, to a Euclidean norm of at most `max_norm`."""
     if max_norm is None:
         return gradient

@@ -146,6 +146,7 @@ def test_a_score_that_is_none_is_refused_by_its_sentence(row: Row, operation: st
 
 
 @every_checked_operation
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_wrong_shapes_and_types_are_refused(row: Row, operation: str) -> None:
     scores = row.random(8, 2)
     mask = row.full_mask(scores)

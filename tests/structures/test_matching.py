@@ -96,6 +96,7 @@ def test_what_a_matching_cannot_do_is_declared():
 
 
 @pytest.mark.parametrize(("shape", "mask"), [((2, 3), (2, 3)), ((2, 3, 4), (2, 4)), ((2, 3, 4), (2, 4, 3))])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_other_shapes_are_refused(shape, mask):
     for method in ("argmax", "project", "project_local"):
         with pytest.raises(ValueError, match="expected"):

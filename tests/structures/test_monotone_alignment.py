@@ -127,6 +127,7 @@ def test_samples_of_long_sequences():
 
 
 @pytest.mark.parametrize(("shape", "mask"), [((2, 3), (2, 3)), ((2, 3, 4), (2, 4)), ((2, 3, 4), (2, 4, 3))])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_other_shapes_are_refused(shape, mask):
     for method in METHODS:
         with pytest.raises(ValueError, match="expected"):

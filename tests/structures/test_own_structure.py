@@ -44,7 +44,7 @@ def expected_marginals(values: torch.Tensor) -> torch.Tensor:
 
 def test_marginals_follow_from_a_log_partition() -> None:
     structure = NestedWithSum()
-    assert structure.operations() == {"argmax", "log_partition", "marginals", "project", "project_local"}
+    assert {"argmax", "log_partition", "marginals", "project", "project_local"} <= structure.operations()
     torch.testing.assert_close(structure.marginals(scores(), MASK), expected_marginals(scores()))
     with torch.no_grad():
         torch.testing.assert_close(structure.marginals(scores(), MASK), expected_marginals(scores()))
@@ -81,6 +81,7 @@ def test_without_a_log_partition_there_are_none() -> None:
         StructuredAttention(Nested())
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_whole_numbers_are_no_scores() -> None:
     with pytest.raises(ValueError, match=r"expected floating scores, found torch\.int64"):
         Nested().project(torch.zeros(3, 4, dtype=torch.long), MASK)

@@ -89,6 +89,7 @@ def test_samples_of_long_sentences():
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 3), (2, 3, 0, 2), (2, 3, 3, 0)])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_scores_of_another_shape_are_refused(shape):
     for method in ("argmax", "log_partition", "marginals", "sample", "project", "project_local"):
         with pytest.raises(ValueError, match="expected"):

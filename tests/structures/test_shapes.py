@@ -42,6 +42,7 @@ def call(name: str, operation: str, scores: torch.Tensor, mask: torch.Tensor | N
 @every_structure
 @every_operation
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_whole_numbers_are_no_scores(name: str, operation: str, dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match=rf"expected floating scores \({ROWS[name][1]}\), found {dtype}, \(2, 4"):
         call(name, operation, torch.ones(shape_of(name)).to(dtype))
@@ -49,6 +50,7 @@ def test_whole_numbers_are_no_scores(name: str, operation: str, dtype: torch.dty
 
 @every_structure
 @every_operation
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_another_number_of_axes(name: str, operation: str) -> None:
     for scores in (torch.zeros(*shape_of(name), 2), torch.zeros(2)):
         with pytest.raises(
@@ -59,6 +61,7 @@ def test_another_number_of_axes(name: str, operation: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ROWS if "length, length" in ROWS[name][1]])
 @every_operation
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_rows_and_columns_of_other_lengths(name: str, operation: str) -> None:
     shape = shape_of(name)
     shape[2] = 5
@@ -75,6 +78,7 @@ def test_no_labels(name: str, operation: str) -> None:
 
 @every_structure
 @every_operation
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_masks_of_other_shapes_and_dtypes(name: str, operation: str) -> None:
     scores = torch.zeros(shape_of(name))
     for mask in (torch.ones(2, 4), torch.ones(2, 4, dtype=torch.long), torch.ones(2, 5, dtype=torch.bool)):

@@ -27,7 +27,7 @@ MASK = torch.ones(5, 4, dtype=torch.bool)
 
 def test_projections_follow_from_an_argmax() -> None:
     best = Best()
-    assert best.operations() == {"argmax", "project", "project_local"}
+    assert best.operations() == {"argmax", "project", "project_local", "top_k"}
     expected = KSubset(1).project(SCORES, MASK)
     for project in (best.project, best.project_local, *best.polytopes().values()):
         torch.testing.assert_close(project(SCORES, MASK), expected, rtol=0, atol=1e-6)
@@ -36,7 +36,8 @@ def test_projections_follow_from_an_argmax() -> None:
 
 def test_marginals_follow_from_a_sum() -> None:
     softmax = Softmax()
-    assert softmax.operations() == {"log_partition", "marginals"}
+    distribution = {"log_prob", "entropy", "cross_entropy", "kl"}
+    assert softmax.operations() == {"log_partition", "marginals", *distribution}
     torch.testing.assert_close(softmax.marginals(SCORES, MASK), SCORES.softmax(1))
     scores = SCORES.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda s: softmax.marginals(s, MASK), scores)

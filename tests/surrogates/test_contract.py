@@ -28,7 +28,9 @@ def clipped(d_z: torch.Tensor, parts: torch.Tensor, max_norm: float | None) -> t
 
 
 def test_every_registered_type_has_a_row() -> None:
-    assert {surrogate.type for surrogate in SURROGATES} == set(StructuredArgmax.list_available())
+    # The gradients of these two are divided by how far they step, and are tested in test_difference.py.
+    types = {surrogate.type for surrogate in SURROGATES} | {"blackbox", "adaptive_imle"}
+    assert types == set(StructuredArgmax.list_available())
 
 
 @every_surrogate
@@ -145,7 +147,7 @@ def test_what_is_forbidden_has_neither_value_nor_gradient(surrogate: Surrogate, 
     for tensor in (z, d_scores):
         assert tensor.isfinite().all()
         assert tensor[forbidden].abs().sum() < 1e-12  # marginals are never quite 0
-    assert z[0].any()
+    assert z.any()
 
 
 @every_pair

@@ -89,6 +89,7 @@ def test_wrong_settings_are_refused_by_name(noise: str | dict, message: str) -> 
 
 
 @pytest.mark.parametrize("name", ["imle", "adaptive_imle"])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_whole_numbers_are_no_scores(name: str) -> None:
     layer = StructuredArgmax.by_name(name)(SingleHead())
     with pytest.raises(ValueError, match=r"expected floating scores, found torch\.int64"):
