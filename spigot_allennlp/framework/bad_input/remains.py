@@ -42,7 +42,7 @@ class Remains:
     def _is_logged_to(self) -> bool:
         handlers = logging.getLogger().handlers
         files = [Path(handler.baseFilename) for handler in handlers if isinstance(handler, logging.FileHandler)]
-        return any(file.parent == self._folder.absolute() for file in files)
+        return any(file.parent.resolve() == self._folder.resolve() for file in files)
 
 
 def _may_have_trained(error: BaseException) -> bool:
