@@ -82,7 +82,7 @@ class TestDifferences:
             if number == 2:
                 output["heads"] = [0] * len(output["heads"])
             if number == 3:
-                output["tops"] = [1, 2, 3, 4, 5]
+                output["tops"] = output["tops"][1:] or [1]
             if number == 4:
                 output["arcs"] = [[1, 2, "NEW"]]
 

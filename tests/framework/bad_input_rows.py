@@ -70,7 +70,7 @@ SETTINGS = [
     (
         PIPELINE,
         {"model.intermediate.polytope": "cube"},
-        "polytope must be one of local, exact, arcs_then_labels, but is 'cube'",
+        "polytope must be one of local, exact, but is 'cube'",
     ),
     (PIPELINE, {"model.intermediate.structure.type": "tree"}, "tree not in acceptable choices for model.intermediate"),
     (

@@ -16,7 +16,6 @@ class Permutation(Structure):
     cells = "places"
 
     def argmax(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        check_shapes(scores, mask, "batch", "length", "length")
         parts = self.parts(scores, mask)
         z = torch.zeros_like(scores)
         for sentence, tokens in enumerate(mask):
@@ -33,4 +32,5 @@ class Permutation(Structure):
         return z
 
     def parts(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        check_shapes(scores, mask, "batch", "length", "length")
         return mask.unsqueeze(1) & mask.unsqueeze(2)

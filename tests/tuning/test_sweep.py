@@ -13,7 +13,7 @@ import optuna
 from filelock import FileLock
 
 from spigot_allennlp.framework.bad_input import explain
-from spigot_allennlp.tuning import sweep as sweep_module
+from spigot_allennlp.tuning import _sweep as sweep_module
 from spigot_allennlp.tuning._search_space import SearchSpace
 from spigot_allennlp.tuning._sweep import Sweep
 from spigot_allennlp.tuning.config import TunedConfig

@@ -1,0 +1,174 @@
+"""The functions of other libraries that `benchmarks.decoders` compares with."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+
+from spigot_allennlp.nn.arcs import arc_mask
+
+Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+NOWHERE = -1e9
+NUM_LABELS = 58
+
+
+class Peer(NamedTuple):
+    """`build(module)` returns a function like ours, of scores and mask, once `module` has been imported."""
+
+    name: str
+    module: str
+    build: Callable[[Any], Function]
+
+
+def trees_from_heads(heads: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """One-hot trees, `(batch, length, length)`, from head indices `(batch, length)`."""
+    z = torch.zeros_like(scores).scatter_(2, heads.unsqueeze(2), 1)
+    z[:, 0] = 0
+    return z
+
+
+def legal_scores(scores: torch.Tensor) -> torch.Tensor:
+    """A copy without arcs into ROOT or from a token to itself, for peers that want to be told."""
+    scores = scores.clone()
+    scores[:, 0, 1:] = NOWHERE
+    scores.diagonal(0, 1, 2)[:, 1:] = NOWHERE
+    return scores
+
+
+def ufal(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        heads = [module.chu_liu_edmonds(sentence)[0] for sentence in scores.double().numpy()]
+        return trees_from_heads(torch.tensor(heads).clamp(min=0), scores)
+
+    return decode
+
+
+def allennlp(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        # It wants [head, modifier], and writes into its argument.
+        energies = legal_scores(scores).transpose(1, 2).contiguous().numpy()
+        heads = [module.decode_mst(energy, len(energy), has_labels=False)[0] for energy in energies]
+        return trees_from_heads(torch.tensor(heads).clamp(min=0), scores)
+
+    return decode
+
+
+def networkx(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        heads = torch.zeros(scores.shape[:2], dtype=torch.long)
+        for i, sentence in enumerate(scores.tolist()):
+            graph = module.DiGraph()
+            for modifier in range(1, len(sentence)):
+                for head in range(len(sentence)):
+                    if head != modifier:
+                        graph.add_edge(head, modifier, weight=sentence[modifier][head])
+            for head, modifier in module.maximum_spanning_arborescence(graph).edges:
+                heads[i, modifier] = head
+        return trees_from_heads(heads, scores)
+
+    return decode
+
+
+def supar_nonprojective(multiroot: bool) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            tokens = mask.clone()
+            tokens[:, 0] = False
+            return trees_from_heads(module.fn.mst(legal_scores(scores), tokens, multiroot), scores)
+
+        return decode
+
+    return build
+
+
+def supar_crf(crf: str, attribute: str, multiroot: bool) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            result = getattr(getattr(module, crf)(scores.clone(), multiroot=multiroot), attribute)
+            return trees_from_heads(result, scores) if attribute == "argmax" else result
+
+        return run
+
+    return build
+
+
+def torch_struct(multiroot: bool) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            # It wants [head, modifier], without ROOT, whose arcs are on the diagonal.
+            potentials = scores[:, 1:, 1:].transpose(1, 2).contiguous()
+            potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
+            found = module.NonProjectiveDependencyCRF(potentials, multiroot=multiroot).marginals
+            marginals = torch.zeros_like(scores)
+            marginals[:, 1:, 1:] = found.transpose(1, 2) * ~torch.eye(found.size(1), dtype=torch.bool)
+            marginals[:, 1:, 0] = found.diagonal(0, 1, 2)
+            return marginals
+
+        return run
+
+    return build
+
+
+def inverse_laplacian(module: Any) -> Function:
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        weight = scores.double().exp() * arc_mask(mask)
+        laplacian = torch.diag_embed(weight.sum(2)) - weight
+        inverse = torch.linalg.inv(laplacian[:, 1:, 1:])
+        slope = torch.zeros_like(weight)
+        slope[:, 1:] = inverse.diagonal(0, 1, 2).unsqueeze(2)
+        slope[:, 1:, 1:] -= inverse.transpose(1, 2)
+        return (weight * slope).to(scores.dtype)
+
+    return run
+
+
+def sort_in_torch(module: Any) -> Function:
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        values = scores.masked_fill(~arc_mask(mask), NOWHERE)
+        descending = values.sort(dim=2, descending=True).values
+        surplus = descending.cumsum(2) - 1
+        rank = torch.arange(1, values.size(2) + 1)
+        size = (descending * rank > surplus).sum(2, keepdim=True).clamp(min=1)
+        projection = (values - surplus.gather(2, size - 1) / size).clamp(min=0)
+        projection[:, 0] = 0
+        return projection
+
+    return run
+
+
+def entmax(module: Any) -> Function:
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        projection = module.sparsemax(scores.masked_fill(~arc_mask(mask), NOWHERE), dim=2)
+        projection[:, 0] = 0
+        return projection
+
+    return run
+
+
+def label_assignment(module: Any) -> Function:
+    """Predicate by predicate: arguments against labels, and as many ways to have no arc as there are arguments."""
+
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        labels = torch.zeros_like(scores)
+        off = numpy.zeros((scores.size(1), scores.size(1)))
+        for b, sentence in enumerate(scores.numpy()):
+            for predicate, values in enumerate(sentence):
+                values = values.copy()
+                values[predicate] = values[0] = -1
+                arguments, chosen = module.linear_sum_assignment(numpy.concatenate([values, off], 1), maximize=True)
+                for argument, label in zip(arguments, chosen, strict=True):
+                    if label < NUM_LABELS and values[argument, label] > 0:
+                        labels[b, predicate, argument, label] = 1
+        return labels
+
+    return decode
+
+
+def max_in_torch(module: Any) -> Function:
+    def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        best, label = scores.max(dim=3, keepdim=True)
+        on = (best > 0) & arc_mask(mask).transpose(1, 2).unsqueeze(3)
+        return torch.zeros_like(scores).scatter_(3, label, on.to(scores.dtype))
+
+    return decode
