@@ -157,13 +157,16 @@ def _keeps_to(z: torch.Tensor, forced: torch.Tensor, forbidden: torch.Tensor) ->
 
 def k_best_sums(terms: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    The `k` best ways to choose one option for each of several independent terms, best first: pairs of terms, then pairs
-    of pairs, and so on are joined, each time with the `k` best sums of the two.
+    The `k` best ways to choose one option for each of several independent terms, best first.
+
+    Whoever departs from the best option of a term does no better than by that departure alone. So only those `k - 1`
+    terms count where it costs least. Pairs of them, then pairs of pairs, and so on are joined, each time with the `k`
+    best sums of the two.
 
     # Parameters
 
     terms : `torch.Tensor`
-        `(..., terms, options)`: the worth of each option, floating, -inf where it is none.
+        `(..., terms, options)`: the worth of each option, floating, -inf where it is none. Each term has one.
     k : `int`
         How many to find.
 
@@ -172,6 +175,25 @@ def k_best_sums(terms: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
     `tuple[torch.Tensor, torch.Tensor]`
         The sums, `(..., k)`, -inf where there are fewer, and the options chosen, `(..., k, terms)`, int64.
     """
+    best, option = terms.max(-1)
+    chosen = option.unsqueeze(-2).repeat_interleave(k, -2)
+    second = terms.scatter(-1, option.unsqueeze(-1), -torch.inf).amax(-1)
+    # Shape: (..., terms that count)
+    counts = (best - second).topk(min(k - 1, terms.size(-2)), -1, largest=False).indices
+    total = best.scatter(-1, counts, 0).sum(-1, keepdim=True)
+    if counts.size(-1):
+        sums, options = _join(terms.gather(-2, counts.unsqueeze(-1).expand(*counts.shape, terms.size(-1))), k)
+        sums = sums + total
+        chosen[..., : sums.size(-1), :] = chosen[..., : sums.size(-1), :].scatter(
+            -1, counts.unsqueeze(-2).expand_as(options), options
+        )
+    else:
+        sums = total
+    return torch.nn.functional.pad(sums, (0, k - sums.size(-1)), value=-torch.inf), chosen
+
+
+def _join(terms: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `k_best_sums`, `k` or all if there are fewer, where all terms count."""
     best, option = terms.topk(min(k, terms.size(-1)), -1)
     chosen = option.unsqueeze(-1)
     # Of groups of terms: best sums `(..., groups, ways)`, and the options chosen `(..., groups, ways, terms of one)`.
@@ -184,16 +206,12 @@ def k_best_sums(terms: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
         sums = best[..., ::2, :, None] + best[..., 1::2, None, :]
         ways = sums.size(-1)
         best, place = sums.flatten(-2).topk(min(k, ways * ways), -1)
-        first, second = (
-            (index.unsqueeze(-1).expand(*index.shape, chosen.size(-1))) for index in (place // ways, place % ways)
-        )
-        chosen = torch.cat((chosen[..., ::2, :, :].gather(-2, first), chosen[..., 1::2, :, :].gather(-2, second)), -1)
-    best, chosen = best.squeeze(-2), chosen.squeeze(-3)[..., :num_terms]
-    missing = k - best.size(-1)
-    if missing > 0:
-        best = torch.nn.functional.pad(best, (0, missing), value=-torch.inf)
-        chosen = torch.nn.functional.pad(chosen, (0, 0, 0, missing))
-    return best, chosen
+        halves = [
+            half.gather(-2, index.unsqueeze(-1).expand(*index.shape, half.size(-1)))
+            for half, index in ((chosen[..., ::2, :, :], place // ways), (chosen[..., 1::2, :, :], place % ways))
+        ]
+        chosen = torch.cat(halves, -1)
+    return best.squeeze(-2), chosen.squeeze(-3)[..., :num_terms]
 
 
 def _one_way_for_nothing(best: torch.Tensor) -> torch.Tensor:
