@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 import os
 
 # Before torch is imported: two processes share the cores already.
@@ -9,7 +8,7 @@ import jaxtyping
 import pytest
 from allennlp.commands.train import train_model_from_file
 
-from tests import FIXTURES_ROOT, shapes
+from tests import FIXTURES_ROOT, programs, shapes
 
 shapes.check_while_importing()
 
@@ -30,10 +29,8 @@ def quick_model_processes():
     """Models of a server are in forks of a process that has imported everything, in place of new interpreters."""
     from spigot_allennlp.server import model_process
 
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["spigot_allennlp.plugin"])
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(model_process, "_CONTEXT", context)
+        monkeypatch.setattr(model_process, "_CONTEXT", programs.context())
         yield
 
 

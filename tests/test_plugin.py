@@ -3,12 +3,9 @@
 import importlib
 import pkgutil
 import re
-import subprocess
-import sys
 
 import pytest
 from allennlp.commands import Subcommand
-from allennlp.common.plugins import import_plugins
 from allennlp.common.registrable import Registrable
 from allennlp.data import BatchSampler, DatasetReader, Vocabulary
 from allennlp.data.data_loaders.multitask_scheduler import MultiTaskScheduler
@@ -23,7 +20,7 @@ import spigot_allennlp
 from spigot_allennlp.modules import GraphLoss, PairScorer, TreeLoss
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates import StructuredArgmax
-from tests import FIXTURES_ROOT
+from tests.programs import run
 
 MODELS = {
     "spigot_dependency_parser",
@@ -82,16 +79,13 @@ def test_every_module_imports():
         importlib.import_module(module.name)
 
 
-def test_the_plugin_file_is_all_the_framework_needs(monkeypatch):
-    monkeypatch.chdir(FIXTURES_ROOT.parent)
-    import_plugins()
-    code = (
-        "from allennlp.common.plugins import import_plugins; import_plugins(); import sys;"
-        "from allennlp.models import Model; Model.by_name('spigot_syntactic_then_semantic');"
-        "print('numba' in sys.modules)"
+def test_the_plugin_file_is_all_the_framework_needs():
+    ended = run(
+        "import sys; sys.modules['numba'] = None;"  # no compiler is loaded before it is needed
+        "from allennlp.common.plugins import import_plugins; import_plugins();"
+        "from allennlp.models import Model; print(Model.by_name('spigot_syntactic_then_semantic').__name__)"
     )
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip().splitlines()[-1] == "False"  # no compiler is loaded before it is needed
+    assert ended.out == "SyntacticThenSemantic\n", ended.errors
 
 
 # Imports the package as `--include-package` does, and then by `.allennlp_plugins`, where no extra is installed.
@@ -118,6 +112,5 @@ TUNE = ["matplotlib", "optuna", "sqlalchemy"]
 
 
 def test_including_the_package_works_without_the_extras_and_beside_the_plugin_file():
-    command = [sys.executable, "-W", "ignore", "-c", INCLUDE, *SERVE, *TUNE]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FIXTURES_ROOT.parent)
-    assert result.returncode == 0 and result.stdout.splitlines() == ["True True"], result.stderr
+    ended = run(INCLUDE, *SERVE, *TUNE)
+    assert ended.status == 0 and ended.out.splitlines() == ["True True"], ended.errors

@@ -28,6 +28,20 @@ def best_scores(scores: torch.Tensor, mask: torch.Tensor, top_label: int | None)
     return best.masked_fill(~possible_arcs(mask), -torch.inf)
 
 
+def best_allowed_labels(scores: torch.Tensor, arcs: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """
+    The best label of each of the `arcs`, `(batch, length, length)` bool, among those that are `allowed` for its
+    predicate, `(length, labels)` bool: `(batch, length, length)` long, 0 where there is no arc.
+    """
+    # Shape: (number of arcs, labels)
+    options = scores[arcs]
+    if not allowed.all():
+        options.masked_fill_(~allowed[arcs.nonzero()[:, 1]], -torch.inf)
+    label = torch.zeros_like(arcs, dtype=torch.long)
+    label[arcs] = options.argmax(1)
+    return label
+
+
 def _best_of_words(scores: torch.Tensor, top_label: int | None) -> torch.Tensor:
     """The best score of all labels but that of tops, `(batch, length, length)`."""
     if top_label is None:

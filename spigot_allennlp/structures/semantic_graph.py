@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from spigot_allennlp.nn.decoding import one_hot
 from spigot_allennlp.nn.errors import check_count, check_scores, check_shapes, not_a_score
-from spigot_allennlp.nn.graph_cells import best_scores, possible_arcs, with_predicates
+from spigot_allennlp.nn.graph_cells import best_allowed_labels, best_scores, possible_arcs, with_predicates
 from spigot_allennlp.nn.k_best import k_best_sums
 from spigot_allennlp.nn.label_assignment import (
     assign_labels,
@@ -288,15 +288,8 @@ class SemanticGraph(Structure):
         # Shape: (batch, length)
         is_on = self._is_worth_having(worth, scores, mask)
         arcs = (worth > 0) & is_on.unsqueeze(2)
-        # Shape: (length, labels)
-        allowed = self.allowed_labels(mask.size(1), scores.size(3)).to(scores.device)
-        allowed = allowed.expand(mask.size(1), scores.size(3))
-        # Shape: (number of arcs, labels)
-        options = scores[arcs]
-        if self.top_label is not None:
-            options.masked_fill_(~allowed[arcs.nonzero()[:, 1]], -torch.inf)
-        label = torch.zeros_like(arcs, dtype=torch.long)
-        label[arcs] = options.argmax(1)
+        allowed = self.allowed_labels(*scores.shape[2:]).to(scores.device).expand(scores.shape[2:])
+        label = best_allowed_labels(scores, arcs, allowed)
 
         if self.deterministic_labels:
             is_deterministic = self._is_deterministic(scores)

@@ -3,8 +3,6 @@ import builtins
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import httpx
@@ -15,6 +13,7 @@ from allennlp.common.checks import ConfigurationError
 from spigot_allennlp.commands.serve import Serve, serve
 from spigot_allennlp.server.limits import Limits
 from tests import FIXTURES_ROOT, PATIENCE
+from tests.programs import THE_COMMAND, Program
 
 SENTENCE = {"tokens": ["Anna", "sings"], "tags": ["NNP", "VBZ"], "lemmas": ["Anna", "sing"]}
 
@@ -77,38 +76,47 @@ def test_there_is_at_least_one(option):
         serve("model.tar.gz", **{option: 0})
 
 
+# The command, with models in forks in place of new interpreters.
+SERVE = f"""
+import multiprocessing
+from spigot_allennlp.server import model_process
+
+model_process._CONTEXT = multiprocessing.get_context("fork")
+{THE_COMMAND}
+"""
+
+
 @pytest.mark.slow
 def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "allennlp", "spigot-serve", "--archive-path", archive_file, "--port", str(port)]
-    command += ["--timeout", str(PATIENCE)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FIXTURES_ROOT.parent)
+    options = ["--archive-path", archive_file, "--port", port, "--timeout", PATIENCE]
+    process = Program(SERVE, "spigot-serve", *options)
     try:
-        while process.poll() is None:
+        while process.status is None:
             try:
                 with socket.create_connection(("127.0.0.1", port)) as connection:
                     body = json.dumps([SENTENCE] * 100).encode()
                     head = f"POST /predict_batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
                     connection.sendall(head.encode() + body[:-1])
                     wait_until_in_progress(port)
-                    process.send_signal(signal.SIGTERM)
+                    process.send(signal.SIGTERM)
                     connection.sendall(body[-1:])
                     answer = connection.makefile("rb").read()
                 break
             except ConnectionRefusedError:
                 time.sleep(0.2)
-        out, errors = process.communicate(timeout=PATIENCE)
+        process.wait(PATIENCE)
     finally:
         process.kill()
-    assert process.returncode == 0, errors.decode()
+    assert process.status == 0, process.errors
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert [output["tokens"] for output in json.loads(content)] == [SENTENCE["tokens"]] * 100
-    assert b"Traceback" not in errors
-    logged = [json.loads(line) for line in out.splitlines()]
+    assert "Traceback" not in process.errors
+    logged = [json.loads(line) for line in process.out.splitlines()]
     assert (logged[-1]["path"], logged[-1]["status"]) == ("/predict_batch", 200)
 
 

@@ -4,7 +4,6 @@ import builtins
 import json
 import re
 import signal
-import subprocess
 import sys
 import time
 
@@ -17,6 +16,7 @@ from spigot_allennlp.commands.tune import tune
 from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.models import SyntacticThenSemantic
 from tests import FIXTURES_ROOT, PATIENCE
+from tests.programs import THE_COMMAND, Program
 
 TOY = FIXTURES_ROOT / "syntactic_then_semantic.jsonnet"
 SPACE = {
@@ -83,20 +83,20 @@ def test_processes_share_a_sweep_and_what_a_signal_ends_is_tried_again(tmp_path,
     # Trials long enough that both processes are in one at the same time.
     overrides, sweep = '{"trainer.num_epochs": 15}', tmp_path / "sweep"
     options = ["-s", sweep, "-n", "2", "-o", overrides]
-    command = [sys.executable, "-m", "allennlp", "spigot-tune", TOY, space_file, *options]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [Program(THE_COMMAND, "spigot-tune", TOY, space_file, *options) for _ in range(2)]
     try:
         while not all((sweep / f"trial-{number}.lock").exists() for number in range(2)):
-            assert [process.poll() for process in processes] == [None, None]
+            assert [process.status for process in processes] == [None, None]
             time.sleep(0.02)
         for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
-            process.send_signal(sent)
-        errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
+            process.send(sent)
+        for process in processes:
+            process.wait(PATIENCE)
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [-signal.SIGKILL, 130]
-    assert "Traceback" not in errors[1]
+    assert [process.status for process in processes] == [-signal.SIGKILL, 130]
+    assert "Traceback" not in processes[1].errors
 
     tune(TOY, space_file, sweep, num_trials=2, overrides=overrides)
     rows = json.loads((sweep / "trials.json").read_text())

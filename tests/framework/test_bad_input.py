@@ -202,7 +202,8 @@ class TestConfig:
 @pytest.mark.usefixtures("quick_model_processes")
 class TestArchive:
     @pytest.fixture(scope="class")
-    def foreign(self, tmp_path_factory):
+    @classmethod
+    def foreign(cls, tmp_path_factory):
         """An archive of one of the framework's own models."""
         folder = tmp_path_factory.mktemp("foreign")
         (folder / "data.jsonl").write_text('{"text": "a b", "label": "x"}\n{"text": "b", "label": "y"}\n')

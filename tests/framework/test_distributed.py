@@ -1,10 +1,8 @@
 """Two workers on one machine train what the shipped configs declare, and their figures are those of one process."""
 
+import importlib
 import json
-import multiprocessing
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -27,7 +25,7 @@ from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.framework.checkpointer import WholeCheckpointer
 from spigot_allennlp.framework.distributed import counts_alone
 from spigot_allennlp.training.metrics import Accuracy
-from tests import FIXTURES_ROOT
+from tests import FIXTURES_ROOT, programs
 
 ROOT = FIXTURES_ROOT.parent
 DATA = FIXTURES_ROOT / "ewt"
@@ -63,8 +61,8 @@ def _work(rank: int, function: Callable, *args: Any) -> None:
 
 @pytest.fixture
 def light_workers(monkeypatch) -> None:
-    """Workers that start from a process that has imported everything, and has no threads that a fork would lose."""
-    multiprocessing.set_forkserver_preload(["allennlp.commands", "spigot_allennlp.plugin"])
+    """Workers that start from a process that has imported the framework, and has no threads that a fork would lose."""
+    programs.context()
     monkeypatch.setattr(train.mp, "spawn", partial(_spawn, "forkserver"))
     monkeypatch.chdir(ROOT)
     for name, value in ENVIRONMENT.items():
@@ -124,6 +122,7 @@ def test_several_gpus(small_dev, tmp_path):
 
 
 def _train_node(rank: int, config: Path, folder: Path, settings: str) -> None:
+    importlib.import_module("spigot_allennlp.plugin")
     train.mp.spawn = partial(_spawn, "fork")
     os.environ.update(ENVIRONMENT)
     train_model_from_file(config, folder / f"output{rank}", overrides=settings, node_rank=rank)
@@ -160,15 +159,24 @@ def test_a_stage_that_gets_no_gradient(small_dev, tmp_path):
     assert (tmp_path / "output" / "model.tar.gz").exists()
 
 
+# The command, with workers that are forks in place of new interpreters.
+TRAIN = f"""
+from functools import partial
+import torch
+
+torch.multiprocessing.spawn = partial(torch.multiprocessing.start_processes, start_method="fork")
+torch.set_num_threads(1)
+{programs.THE_COMMAND}
+"""
+
+
 @pytest.mark.slow
 def test_semantic_then_sentiment_by_the_command(small_dev, tmp_path):
     """Batches are of two kinds, and the workers' orders differ."""
     config = write_config("semantic_then_sentiment/demo.jsonnet", tmp_path)
-    command = [sys.executable, "-m", "allennlp", "train", str(config), "-s", str(tmp_path / "output"), "-o"]
-    command.append(overrides(validation_data_path=small_dev))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
-    assert result.returncode == 0, result.stderr[-3000:]
+    options = ["-s", tmp_path / "output", "-o", overrides(validation_data_path=small_dev)]
+    ended = programs.run(TRAIN, "train", config, *options)
+    assert ended.status == 0, ended.errors[-3000:]
     check_against_one_process(tmp_path / "output", json.dumps(small_dev))
 
 

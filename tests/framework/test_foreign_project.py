@@ -1,18 +1,15 @@
 """
-A project that has nothing to do with this package, on a machine whose user has it in `~/.allennlp/plugins`: its
+A project that has nothing to do with this package, on a machine whose user has it among the framework's plugins: its
 trainings and its errors are what they are without.
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests import FIXTURES_ROOT
+from tests.programs import Program, run
 
 CONFIG = {
     "dataset_reader": {"type": "text_classification_json", "tokenizer": "just_spaces"},
@@ -45,21 +42,13 @@ finally:
 """
 
 
-def train(folder: Path, plugins: str, *names: str) -> subprocess.CompletedProcess:
-    (folder / "home" / ".allennlp").mkdir(parents=True, exist_ok=True)
-    (folder / "home" / ".allennlp" / "plugins").write_text(plugins)
+def train(folder: Path, plugins: str, *names: str) -> Program:
+    (folder / ".allennlp_plugins").write_text(plugins)
     lines = [{"text": f"good {'very ' * (i % 5)}{i}", "label": str(i % 2)} for i in range(20)]
     (folder / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     for name, config in CONFIGS.items():
         (folder / f"{name}.json").write_text(json.dumps(config))
-    environment = {
-        **os.environ,
-        "HOME": str(folder / "home"),
-        "PYTHONPATH": str(FIXTURES_ROOT.parent),
-        "PYTHONHASHSEED": "0",  # the framework writes a set to a file of the vocabulary
-    }
-    command = [sys.executable, "-W", "ignore", "-c", TRAIN, *names]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return run(TRAIN, *names, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +59,13 @@ def projects(tmp_path_factory) -> dict[str, Path]:
         folder = projects[name] = tmp_path_factory.mktemp(name)
         if plugins:  # which is for one command a process
             trained = train(folder, plugins, "plain", "accumulated")
-            assert trained.returncode == 0, trained.stderr[-3000:]
+            assert trained.status == 0, trained.errors[-3000:]
             failed = train(folder, plugins, "broken")
         else:
             failed = train(folder, plugins, *CONFIGS)
-        assert failed.returncode == 1
-        assert str(plugins != "") in failed.stderr.splitlines()
-        (folder / "stderr").write_text(failed.stderr)
+        assert failed.status == 1
+        assert str(plugins != "") in failed.errors.splitlines()
+        (folder / "stderr").write_text(failed.errors)
     return projects
 
 

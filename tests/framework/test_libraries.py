@@ -1,6 +1,5 @@
 """The four repairs, and that nothing else of the framework is replaced."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -12,8 +11,8 @@ from allennlp.training.learning_rate_schedulers import LearningRateScheduler, Re
 from transformers import PreTrainedTokenizerBase
 
 from spigot_allennlp.framework import libraries
-from tests import FIXTURES_ROOT
 from tests.framework.training import forget_second_epoch, train
+from tests.programs import run
 
 # Prints what of modules and classes of the framework is another object after the plugin is imported.
 COMPARISON = """
@@ -42,9 +41,7 @@ print(len(before) > 5000, sys.excepthook is excepthook)
 
 
 def test_nothing_else_is_replaced():
-    command = [sys.executable, "-W", "ignore", "-c", COMPARISON]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FIXTURES_ROOT.parent)
-    replaced, rest = result.stdout.splitlines()[-2:]
+    replaced, rest = run(COMPARISON).out.splitlines()[-2:]
     # The fourth, numbers of NumPy in checkpoints, is an entry of PyTorch's list of what it loads.
     assert set(replaced.split()) <= {
         "allennlp.common.cached_transformers.get_tokenizer",

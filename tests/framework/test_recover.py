@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -22,7 +21,7 @@ from allennlp.training import GradientDescentTrainer, gradient_descent_trainer
 from allennlp.training.metric_tracker import MetricTracker
 
 from spigot_allennlp.framework.recover import RecoverCallback, get_random_state, set_random_state
-from tests import FIXTURES_ROOT
+from tests import FIXTURES_ROOT, programs
 
 # The shipped demos on few sentences: dropout and word dropout draw from PyTorch's generator; the order of the training
 # data and, between its epochs, that of the validation data from Python's.
@@ -83,14 +82,6 @@ def write_half(state, path: str, save=torch.save) -> None:
     Path(path).write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
 
 
-# Imported once for all processes. The last two are imported late, by PyTorch's first optimizer and by the first tree.
-PRELOADED = [
-    "allennlp.commands",
-    "spigot_allennlp.plugin",
-    "torch._dynamo",
-    "spigot_allennlp.nn.kernels.chu_liu_edmonds",
-]
-
 # An epoch has at least five batches. A checkpoint has two files: the model's state, then the trainer's.
 MOMENTS = {
     "the checkpoint of an epoch is written, best.th is not": (gradient_descent_trainer, "hardlink_or_copy", 1),
@@ -110,9 +101,7 @@ def train(config: Path, output: Path, recover: bool, moment: str = "") -> None:
 
 def in_process(*args) -> int:
     """Trains in a process of its own, and gives its exit status."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=train, args=args)
+    process = programs.context().Process(target=train, args=args)
     process.start()
     process.join()
     return process.exitcode

@@ -7,12 +7,9 @@ from spigot_allennlp.nn.active_set import project_onto_hull
 from spigot_allennlp.structures import LinearChain
 from tests.nn.slopes import compare_slopes, random
 from tests.oracles import best_scores, label_sequences, nearest_in_hull
+from tests.structures.sentences import full_mask
 
 SCALES = [1e-5, 0.1, 1, 10, 1e4]
-
-
-def full_mask(points: torch.Tensor) -> torch.Tensor:
-    return torch.ones(points.shape[:2], dtype=torch.bool)
 
 
 def assert_nearest(x: torch.Tensor, points: torch.Tensor, tolerance: float) -> None:

@@ -13,16 +13,13 @@ from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree
 from tests import oracles
 from tests.nn.slopes import compare_slopes, random
+from tests.structures.sentences import full_mask
 
 PROJECT = {"nonprojective_tree": project_onto_arborescences, "projective_tree": project_onto_projective_trees}
 ENUMERATE = {"nonprojective_tree": oracles.nonprojective_trees, "projective_tree": oracles.projective_trees}
 STRUCTURE = {"nonprojective_tree": NonprojectiveTree, "projective_tree": ProjectiveTree}
 both_kinds = pytest.mark.parametrize("kind", PROJECT)
 both_roots = pytest.mark.parametrize("single_root", [False, True])
-
-
-def full_mask(points: torch.Tensor) -> torch.Tensor:
-    return torch.ones(points.shape[:2], dtype=torch.bool)
 
 
 def by_the_general_method(kind: str, points: torch.Tensor, single_root: bool) -> ActiveSet:
@@ -101,7 +98,8 @@ def test_hard_points_and_hulls_that_are_listed(kind, single_root, name):
         assert gap < 1e-12 * residual.abs().max().clamp(min=1)
         # x is a mixture of them
         system = torch.cat((usable.flatten(1).T, torch.ones(1, len(usable)).double()))
-        found = linprog(torch.zeros(len(usable)), A_eq=system, b_eq=torch.cat((x.flatten(), torch.ones(1).double())))
+        sums = torch.cat((x.flatten(), torch.ones(1).double()))
+        found = linprog(torch.zeros(len(usable)).numpy(), A_eq=system.numpy(), b_eq=sums.numpy())
         assert found.success
 
 

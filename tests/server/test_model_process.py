@@ -218,7 +218,9 @@ def test_closing_ends_what_it_is_doing(start):
 def test_a_program_that_does_not_close_it_ends(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
-        "from tests.server.test_model_process import ModelProcess, Predictor, answers\n"
+        "import multiprocessing\n"
+        "from tests.server.test_model_process import ModelProcess, Predictor, answers, model_process\n"
+        "model_process._CONTEXT = multiprocessing.get_context('fork')  # sooner than a new interpreter\n"
         "if __name__ == '__main__':\n"
         "    print(answers(ModelProcess(Predictor)))\n"
     )

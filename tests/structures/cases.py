@@ -85,10 +85,6 @@ def totals(structures: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     return oracles.total_scores(structures, scores)
 
 
-def full_mask(scores: torch.Tensor) -> torch.Tensor:
-    return torch.ones(scores.shape[:2], dtype=torch.bool)
-
-
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

@@ -9,7 +9,8 @@ from spigot_allennlp.structures import (
     SemanticGraph,
     Structure,
 )
-from tests.structures.cases import Case, every_case, every_tree, full_mask, generator, times, totals
+from tests.structures.cases import Case, every_case, every_tree, generator, times, totals
+from tests.structures.sentences import full_mask
 
 
 @every_case

@@ -4,16 +4,13 @@ import pytest
 import torch
 
 from spigot_allennlp.structures import LinearChain
+from tests.structures.sentences import full_mask
 
 CHAIN = LinearChain()
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
-
-
-def full_mask(scores: torch.Tensor) -> torch.Tensor:
-    return torch.ones(scores.shape[:2], dtype=torch.bool)
 
 
 def test_the_first_token_has_previous_label_zero():

@@ -11,7 +11,8 @@ from spigot_allennlp.structures import (
     Structure,
 )
 from tests import oracles
-from tests.structures.cases import CASES, Case, every_case, every_tree, full_mask, generator
+from tests.structures.cases import CASES, Case, every_case, every_tree, generator
+from tests.structures.sentences import full_mask
 
 
 @every_tree

@@ -2,35 +2,9 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
-from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
 from spigot_allennlp.structures import ProjectiveTree
-from spigot_allennlp.structures.projective_tree import _sum_in_log_space
-from tests import oracles
-
-either_root = pytest.mark.parametrize("single_root", [False, True])
-
-
-def random_scores(batch_size: int, length: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch_size, length, length, generator=generator, dtype=torch.float64)
-
-
-def full_mask(scores: torch.Tensor) -> torch.Tensor:
-    return torch.ones(scores.shape[:2], dtype=torch.bool)
-
-
-@either_root
-@settings(max_examples=200, deadline=None)
-@given(cells=st.lists(st.sampled_from([-1e4, -1.0, 0.0, 1.0, 1e4]), min_size=25, max_size=25))
-def test_argmax_of_extreme_scores(single_root: bool, cells: list[float]) -> None:
-    scores = torch.tensor(cells).view(1, 5, 5)
-    z = ProjectiveTree(single_root).argmax(scores, full_mask(scores))
-    every = oracles.projective_trees(5, single_root)
-    assert (z * scores).double().sum() == oracles.best_scores(every, scores)
+from tests.structures.sentences import either_root, full_mask, random_scores
 
 
 @either_root
@@ -53,22 +27,6 @@ def test_sums_out_of_the_range_of_a_float() -> None:
     assert ProjectiveTree().log_partition(scores, full_mask(scores)).item() == pytest.approx(expected, rel=1e-12)
     marginals = ProjectiveTree().marginals(scores, full_mask(scores))
     torch.testing.assert_close(marginals.sum(2)[:, 1:], torch.ones(1, n, dtype=torch.float64))
-
-
-@either_root
-@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
-def test_both_ways_to_sum_agree(single_root: bool, scale: float) -> None:
-    scores = random_scores(5, 12) * scale
-    scores[4, 3, 5:] = float("-inf")
-    mask = torch.arange(12) < torch.tensor([[12], [7], [2], [1], [12]])
-    direction = random_scores(5, 12, seed=1)
-    compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=None)
-    by_torch = _sum_in_log_space(scores, mask, single_root)
-    for one, other in zip(compiled, by_torch, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-10)
-    _, compiled = sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=direction)
-    _, by_torch = sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
-    torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-8)
 
 
 @either_root

@@ -6,6 +6,7 @@ from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.structures import SemanticGraph
 from tests import oracles
+from tests.structures.sentences import full_mask
 from tests.structures.table import ROWS, Row
 
 every_graph = pytest.mark.parametrize("row", [row for row in ROWS if row.config["type"] == "semantic_graph"], ids=str)
@@ -13,10 +14,6 @@ every_graph = pytest.mark.parametrize("row", [row for row in ROWS if row.config[
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
-
-
-def full_mask(scores: torch.Tensor) -> torch.Tensor:
-    return torch.ones(scores.shape[:2], dtype=torch.bool)
 
 
 @every_graph

@@ -145,7 +145,7 @@ def pull(
     layer: StructuredArgmax, scores: torch.Tensor, d_z: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The layer's output, and what it gives back for `d_z`, where the same noise falls each time."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed is slow without a GPU
     scores = scores.detach().requires_grad_()
     z = layer(scores, mask)
     return z.detach(), torch.autograd.grad(z, scores, d_z)[0] if z.requires_grad else torch.zeros_like(scores)

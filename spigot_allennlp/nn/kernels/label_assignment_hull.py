@@ -1,6 +1,8 @@
 import numpy as np
 from numba import njit
 
+from spigot_allennlp.nn.kernels.simplex import sum_multiplier
+
 # The bound is on the squared distance to the projection.
 BOUND_TOLERANCE = 1e-12
 MOST_ROUNDS = 300
@@ -37,9 +39,9 @@ def project_onto_label_assignments(
         by_label = np.zeros(point.shape[1])
         for _ in range(MOST_ROUNDS):
             for row in range(len(arguments)):
-                by_argument[row] = _multiplier(point[row] - by_label)
+                by_argument[row] = sum_multiplier(point[row] - by_label, False)
             for column in once:
-                by_label[column] = _multiplier(point[:, column] - by_argument)
+                by_label[column] = sum_multiplier(point[:, column] - by_argument, False)
             bound = 0.0
             for row in range(len(arguments)):
                 excess = np.maximum(point[row] - by_label - by_argument[row], 0.0).sum() - 1.0
@@ -51,22 +53,3 @@ def project_onto_label_assignments(
                     projections[p, arguments[row]] = np.maximum(point[row] - by_label - by_argument[row], 0.0)
                 break
     return done
-
-
-@njit(nogil=True, cache=True)
-def _multiplier(values: np.ndarray) -> float:
-    """
-    The `t >= 0` with `sum max(values - t, 0) = 1`, or 0 if that sum is less without it. The sum is convex and falling
-    in `t`, so that Newton's method rises to the solution, which it hits once it has found the right support.
-    """
-    t = 0.0
-    while True:
-        excess = -1.0
-        count = 0
-        for value in values:
-            if value > t:
-                excess += value - t
-                count += 1
-        if excess <= 0.0 or t + excess / count <= t:
-            return t
-        t += excess / count

@@ -1,6 +1,8 @@
 import numpy as np
 from numba import njit
 
+from spigot_allennlp.nn.kernels.simplex import sum_multiplier
+
 # Of sums that are to be 1; more where scores are so large that they are not exact to this.
 TOLERANCE = 1e-11
 MOST_ROUNDS, MOST_STEPS, MOST_EXCHANGES = 10, 200, 10
@@ -45,30 +47,14 @@ def project_onto_matchings(
         multiplier = np.zeros(rows + columns)
         for _ in range(MOST_ROUNDS):
             for i in range(rows):
-                multiplier[i] = _best_multiplier(point[i] - multiplier[rows:], is_free[i])
+                multiplier[i] = sum_multiplier(point[i] - multiplier[rows:], is_free[i])
             for j in range(columns):
-                multiplier[rows + j] = _best_multiplier(point[:, j] - multiplier[:rows], is_free[rows + j])
+                multiplier[rows + j] = sum_multiplier(point[:, j] - multiplier[:rows], is_free[rows + j])
         done[p] = _minimise_dual(point, is_free, multiplier, tolerance)
         for i in range(rows):
             for j in range(columns):
                 projections[p, i, j] = max(point[i, j] - multiplier[i] - multiplier[rows + j], 0.0)
     return done
-
-
-@njit(nogil=True, cache=True)
-def _best_multiplier(values, is_free):
-    """The `t` with `sum max(values - t, 0) = 1`, or 0 if it must not be negative and would be."""
-    t = values.max() - 1.0 if is_free else max(values.max() - 1.0, 0.0)
-    while True:
-        excess = -1.0
-        count = 0
-        for value in values:
-            if value > t:
-                excess += value - t
-                count += 1
-        if excess <= 0.0 or t + excess / count <= t:
-            return t
-        t += excess / count
 
 
 @njit(nogil=True, cache=True)

@@ -42,3 +42,22 @@ def project_rows_onto_simplex(
                 threshold = (total - 1) / max(count, 1)
         for i in range(size):
             projection[row, i] = 0 if value[i] < threshold else value[i] - threshold
+
+
+@njit(nogil=True, cache=True)
+def sum_multiplier(values: np.ndarray, is_free: bool) -> float:
+    """
+    The `t` with `sum max(values - t, 0) = 1`, or 0 if it is not free to be negative and would be. That sum is convex
+    and falling in `t`, so that Newton's method rises to the solution, which it hits once it has the right support.
+    """
+    t = values.max() - 1.0 if is_free else max(values.max() - 1.0, 0.0)
+    while True:
+        excess = -1.0
+        count = 0
+        for value in values:
+            if value > t:
+                excess += value - t
+                count += 1
+        if excess <= 0.0 or t + excess / count <= t:
+            return t
+        t += excess / count

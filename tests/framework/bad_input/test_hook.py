@@ -17,6 +17,7 @@ from allennlp.training import GradientDescentTrainer
 
 from spigot_allennlp.framework.bad_input import hook
 from tests import FIXTURES_ROOT
+from tests.programs import ROOT, THE_COMMAND, run
 
 CONFIG = FIXTURES_ROOT / "dependency_parser.jsonnet"
 
@@ -161,22 +162,20 @@ def test_the_hook_is_set_only_while_the_command_runs(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "program", [["-m", "allennlp"], ["-c", "from allennlp.__main__ import run; run()"]], ids=["module", "script"]
-)
-def test_the_program_ends_with_one_line_and_status_1(tmp_path, program):
+@pytest.mark.parametrize("in_a_new_interpreter", [True, False])
+def test_the_program_ends_with_one_line_and_status_1(tmp_path, in_a_new_interpreter):
     config = FIXTURES_ROOT.parent / "training_configs" / "syntactic_then_semantic" / "spigot.jsonnet"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPIGOT_")}
     environment.update(SPIGOT_TRAIN="/nowhere.sdp", SPIGOT_DEV="/nowhere.sdp", SPIGOT_GLOVE="/nowhere.txt")
-    ended = subprocess.run(
-        [sys.executable, *program, "train", str(config), "-s", tmp_path / "output"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-        cwd=FIXTURES_ROOT.parent,
-    )
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == "error: file /nowhere.sdp not found"
-    assert "Traceback" not in ended.stdout + ended.stderr
+    arguments = ["train", config, "-s", tmp_path / "output"]
+    if in_a_new_interpreter:
+        command = [sys.executable, "-m", "allennlp", *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=ROOT)
+        status, out, errors = ended.returncode, ended.stdout, ended.stderr
+    else:
+        ended = run(THE_COMMAND, *arguments, environment=environment)
+        status, out, errors = ended.status, ended.out, ended.errors
+    assert status == 1
+    assert errors.splitlines()[-1] == "error: file /nowhere.sdp not found"
+    assert "Traceback" not in out + errors
     assert not (tmp_path / "output").exists()
