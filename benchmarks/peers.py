@@ -1,5 +1,6 @@
-"""The functions of other libraries that `benchmarks.decoders` compares with."""
+"""The functions of other libraries that `benchmarks.decoders` and `benchmarks.distributions` compare with."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from spigot_allennlp.nn.arcs import arc_mask
 Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 NOWHERE = -1e9
 NUM_LABELS = 58
+# How many samples, and how many of the best structures.
+MANY = 10
 
 
 class Peer(NamedTuple):
@@ -54,16 +57,20 @@ def allennlp(module: Any) -> Function:
     return decode
 
 
+def digraph(module: Any, sentence: list[list[float]]) -> Any:
+    graph = module.DiGraph()
+    for modifier in range(1, len(sentence)):
+        for head in range(len(sentence)):
+            if head != modifier:
+                graph.add_edge(head, modifier, weight=sentence[modifier][head])
+    return graph
+
+
 def networkx(module: Any) -> Function:
     def decode(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         heads = torch.zeros(scores.shape[:2], dtype=torch.long)
         for i, sentence in enumerate(scores.tolist()):
-            graph = module.DiGraph()
-            for modifier in range(1, len(sentence)):
-                for head in range(len(sentence)):
-                    if head != modifier:
-                        graph.add_edge(head, modifier, weight=sentence[modifier][head])
-            for head, modifier in module.maximum_spanning_arborescence(graph).edges:
+            for head, modifier in module.maximum_spanning_arborescence(digraph(module, sentence)).edges:
                 heads[i, modifier] = head
         return trees_from_heads(heads, scores)
 
@@ -172,3 +179,80 @@ def max_in_torch(module: Any) -> Function:
         return torch.zeros_like(scores).scatter_(3, label, on.to(scores.dtype))
 
     return decode
+
+
+def networkx_best(module: Any) -> Function:
+    """The scores of the best trees."""
+
+    def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        totals = []
+        for sentence in scores.tolist():
+            ranked = module.ArborescenceIterator(digraph(module, sentence), minimum=False)
+            totals.append([tree.size(weight="weight") for tree in itertools.islice(ranked, MANY)])
+        return torch.tensor(totals).t()
+
+    return run
+
+
+def supar_many(operation: str) -> Callable[[Any], Function]:
+    """`MANY` samples of projective trees, one by one, or the scores of as many best ones."""
+
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            crf = module.DependencyCRF(scores.clone(), multiroot=True)
+            if operation == "sample":
+                return torch.stack([crf.sample() for _ in range(MANY)])
+            totals = crf.kmax(MANY).detach()
+            return totals if len(totals) == MANY else totals.t()
+
+        return run
+
+    return build
+
+
+def torch_struct_trees(attribute: str) -> Callable[[Any], Function]:
+    """The entropies of projective trees, `MANY` samples or the scores of as many best ones."""
+
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            # It wants [head, modifier], without ROOT, whose arcs are on the diagonal.
+            potentials = scores[:, 1:, 1:].transpose(1, 2).contiguous()
+            potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
+            found = ask(module.DependencyCRF(potentials, multiroot=True), attribute)
+            if attribute != "sample":
+                return found
+            trees = scores.new_zeros((*found.shape[:-2], *scores.shape[1:]))
+            trees[..., 1:, 1:] = found.transpose(-1, -2) * ~torch.eye(found.size(-1), dtype=torch.bool)
+            trees[..., 1:, 0] = found.diagonal(0, -2, -1)
+            return trees
+
+        return run
+
+    return build
+
+
+def torch_struct_chain(attribute: str) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            # It wants [current, previous], and no cell for the first token alone.
+            potentials = scores[:, 1:].transpose(2, 3).contiguous()
+            potentials[:, 0] += scores[:, 0, 0].unsqueeze(1)
+            found = ask(module.LinearChainCRF(potentials), attribute)
+            if attribute != "sample":
+                return found
+            chains = scores.new_zeros((MANY, *scores.shape))
+            chains[:, :, 1:] = found.transpose(3, 4)
+            chains[:, :, 0, 0] = found[:, :, 0].sum(2)
+            return chains
+
+        return run
+
+    return build
+
+
+def ask(crf: Any, attribute: str) -> torch.Tensor:
+    if attribute == "sample":
+        return crf.sample((MANY,))
+    if attribute == "kmax":
+        return crf.kmax(MANY)
+    return getattr(crf, attribute)
