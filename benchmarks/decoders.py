@@ -9,6 +9,8 @@ are one step of norm 1 away from a tree, as SPIGOT takes it. Each cell is the me
 "optimum" says whether the peer found the same optimum, sum or projection.
 """
 
+from collections.abc import Iterator
+
 import torch
 
 from benchmarks.peers import (
@@ -18,12 +20,14 @@ from benchmarks.peers import (
     entmax,
     inverse_laplacian,
     label_assignment,
+    lp_sparsemap,
     max_in_torch,
     networkx,
     sort_in_torch,
     supar_crf,
     supar_nonprojective,
-    torch_struct,
+    synjax_trees,
+    torch_struct_trees,
     ufal,
 )
 from benchmarks.table import Task, main, random_graph_scores, random_scores
@@ -50,6 +54,39 @@ class OwnTree(NonprojectiveTree):
     project = Structure.project
 
 
+def nonprojective_sums(name: str, operation: str) -> Iterator[Task]:
+    for single_root in False, True:
+        peers = [
+            Peer("supar", "supar.structs", supar_crf("MatrixTree", operation, not single_root)),
+            Peer(
+                "torch-struct",
+                "torch_struct",
+                torch_struct_trees("NonProjectiveDependencyCRF", IN_TORCH_STRUCT[operation], not single_root),
+            ),
+            Peer("synjax", "synjax", synjax_trees(operation, False, single_root), compiles=True),
+        ]
+        if operation == "marginals" and not single_root:
+            peers.insert(0, Peer("torch.linalg.inv", "torch", inverse_laplacian))
+        ours = getattr(NonprojectiveTree(single_root), operation)
+        yield Task(name + ", single root" * single_root, ours, peers, random_scores)
+
+
+def projective_rows(name: str, operation: str) -> Iterator[Task]:
+    for single_root in False, True:
+        peers = [
+            Peer("supar", "supar.structs", supar_crf("DependencyCRF", operation, not single_root)),
+            Peer(
+                "torch-struct",
+                "torch_struct",
+                torch_struct_trees("DependencyCRF", IN_TORCH_STRUCT[operation], not single_root),
+            ),
+            Peer("synjax", "synjax", synjax_trees(operation, True, single_root), compiles=True),
+        ]
+        ours = getattr(ProjectiveTree(single_root), operation)
+        yield Task(name + ", single root" * single_root, ours, peers, random_scores)
+
+
+IN_TORCH_STRUCT = {"argmax": "argmax", "log_partition": "partition", "marginals": "marginals"}
 TASKS = [
     Task(
         "arborescence",
@@ -59,60 +96,44 @@ TASKS = [
             Peer("allennlp", "allennlp.nn.chu_liu_edmonds", allennlp),
             Peer("supar", "supar.structs", supar_nonprojective(multiroot=True)),
             Peer("networkx", "networkx", networkx),
+            Peer("synjax", "synjax", synjax_trees("argmax", projective=False, single_root=False), compiles=True),
         ],
         random_scores,
     ),
     Task(
         "arborescence, single root",
         NonprojectiveTree(single_root=True).argmax,
-        [Peer("supar", "supar.structs", supar_nonprojective(multiroot=False))],
-        random_scores,
-    ),
-    Task(
-        "projective tree",
-        ProjectiveTree().argmax,
-        [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "argmax", multiroot=True))],
-        random_scores,
-    ),
-    Task(
-        "projective tree, single root",
-        ProjectiveTree(single_root=True).argmax,
-        [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "argmax", multiroot=False))],
-        random_scores,
-    ),
-    Task(
-        "matrix-tree marginals",
-        NonprojectiveTree().marginals,
         [
-            Peer("torch.linalg.inv", "torch", inverse_laplacian),
-            Peer("supar", "supar.structs", supar_crf("MatrixTree", "marginals", multiroot=True)),
-            Peer("torch-struct", "torch_struct", torch_struct(multiroot=True)),
+            Peer("supar", "supar.structs", supar_nonprojective(multiroot=False)),
+            Peer("synjax", "synjax", synjax_trees("argmax", projective=False, single_root=True), compiles=True),
         ],
         random_scores,
     ),
-    Task(
-        "matrix-tree marginals, single root",
-        NonprojectiveTree(single_root=True).marginals,
-        [
-            Peer("supar", "supar.structs", supar_crf("MatrixTree", "marginals", multiroot=False)),
-            Peer("torch-struct", "torch_struct", torch_struct(multiroot=False)),
-        ],
-        random_scores,
-    ),
-    Task(
-        "projective marginals",
-        ProjectiveTree().marginals,
-        [Peer("supar", "supar.structs", supar_crf("DependencyCRF", "marginals", multiroot=True))],
-        random_scores,
-    ),
+    *projective_rows("projective tree", "argmax"),
+    *nonprojective_sums("matrix-tree log-partition", "log_partition"),
+    *nonprojective_sums("matrix-tree marginals", "marginals"),
+    *projective_rows("projective log-partition", "log_partition"),
+    *projective_rows("projective marginals", "marginals"),
     Task(
         "local projection",
         lambda scores, mask: project_onto_simplex(scores, arc_mask(mask)),
         [Peer("torch.sort", "torch", sort_in_torch), Peer("entmax", "entmax", entmax)],
         random_scores,
     ),
+    Task(
+        "exact projection, nonprojective",
+        NonprojectiveTree().project,
+        [Peer("lp-sparsemap", "lpsmap.ad3ext.tree", lp_sparsemap(projective=False))],
+        step_from_a_tree,
+    ),
+    Task(
+        "exact projection, projective",
+        ProjectiveTree().project,
+        [Peer("lp-sparsemap", "lpsmap.ad3ext.tree", lp_sparsemap(projective=True))],
+        step_from_a_tree,
+    ),
     *(
-        Task(f"exact projection, {name}", structure.project, [], step_from_a_tree)
+        Task(f"exact projection, {name}, single root", structure.project, [], step_from_a_tree)
         for name, structure in (
             ("nonprojective", NonprojectiveTree(single_root=True)),
             ("projective", ProjectiveTree(single_root=True)),

@@ -17,6 +17,8 @@ from benchmarks.peers import (
     networkx_best,
     supar_crf,
     supar_many,
+    synjax_chain,
+    synjax_trees,
     torch_struct_chain,
     torch_struct_trees,
 )
@@ -47,11 +49,21 @@ def best_of(structure: Structure) -> Function:
     return run
 
 
+SYNJAX_SAMPLES = {
+    single_root: Peer(
+        "synjax", "synjax", synjax_trees("sample", projective=False, single_root=single_root), compiles=True
+    )
+    for single_root in (False, True)
+}
+
 TASKS = [
     Task(
         "nonprojective entropy",
         NonprojectiveTree().entropy,
-        [Peer("supar", "supar.structs", supar_crf("MatrixTree", "entropy", multiroot=True))],
+        [
+            Peer("supar", "supar.structs", supar_crf("MatrixTree", "entropy", multiroot=True)),
+            Peer("synjax", "synjax", synjax_trees("entropy", projective=False, single_root=False), compiles=True),
+        ],
         random_scores,
     ),
     Task(
@@ -59,25 +71,35 @@ TASKS = [
         ProjectiveTree().entropy,
         [
             Peer("supar", "supar.structs", supar_crf("DependencyCRF", "entropy", multiroot=True)),
-            Peer("torch-struct", "torch_struct", torch_struct_trees("entropy")),
+            Peer("torch-struct", "torch_struct", torch_struct_trees("DependencyCRF", "entropy")),
+            Peer("synjax", "synjax", synjax_trees("entropy", projective=True, single_root=False), compiles=True),
         ],
         random_scores,
     ),
-    Task("10 samples, arborescences", samples_of(NonprojectiveTree()), [], random_scores),
-    Task("10 samples, arborescences, single root", samples_of(NonprojectiveTree(single_root=True)), [], random_scores),
+    Task("10 samples, arborescences", samples_of(NonprojectiveTree()), [SYNJAX_SAMPLES[False]], random_scores),
+    Task(
+        "10 samples, arborescences, single root",
+        samples_of(NonprojectiveTree(single_root=True)),
+        [SYNJAX_SAMPLES[True]],
+        random_scores,
+    ),
     Task(
         "10 samples, projective trees",
         samples_of(ProjectiveTree()),
         [
             Peer("supar", "supar.structs", supar_many("sample")),
-            Peer("torch-struct", "torch_struct", torch_struct_trees("sample")),
+            Peer("torch-struct", "torch_struct", torch_struct_trees("DependencyCRF", "sample")),
+            Peer("synjax", "synjax", synjax_trees("sample", projective=True, single_root=False), compiles=True),
         ],
         random_scores,
     ),
     Task(
         "10 samples, chains of 20 labels",
         samples_of(LinearChain()),
-        [Peer("torch-struct", "torch_struct", torch_struct_chain("sample"))],
+        [
+            Peer("torch-struct", "torch_struct", torch_struct_chain("sample")),
+            Peer("synjax", "synjax", synjax_chain("sample"), compiles=True),
+        ],
         random_chain_scores,
     ),
     Task(
@@ -92,14 +114,17 @@ TASKS = [
         best_of(ProjectiveTree()),
         [
             Peer("supar", "supar.structs", supar_many("kmax")),
-            Peer("torch-struct", "torch_struct", torch_struct_trees("kmax")),
+            Peer("torch-struct", "torch_struct", torch_struct_trees("DependencyCRF", "kmax")),
         ],
         random_scores,
     ),
     Task(
         "10 best chains of 20 labels",
         best_of(LinearChain()),
-        [Peer("torch-struct", "torch_struct", torch_struct_chain("kmax"))],
+        [
+            Peer("torch-struct", "torch_struct", torch_struct_chain("kmax")),
+            Peer("synjax", "synjax", synjax_chain("top_k"), compiles=True),
+        ],
         random_chain_scores,
     ),
     Task("10 best graphs, 58 labels", best_of(SemanticGraph()), [], random_graph_scores),

@@ -1,4 +1,12 @@
-"""The functions of other libraries that `benchmarks.decoders` and `benchmarks.distributions` compare with."""
+"""
+The functions of other libraries that `benchmarks.decoders` and `benchmarks.distributions` compare with.
+
+Those that can be imported are compared with. allennlp and networkx are there anyway; entmax, ufal.chu-liu-edmonds,
+supar (with stanza) and torch-struct are packages to install, the last two without what they depend on. synjax is a
+package or, where the registry has none, the folder of that name in its repository, with jax, equinox, jaxtyping < 0.3,
+typeguard < 3 and dm-haiku beside it. lp-sparsemap has to be built from its source with the headers of Eigen
+(`EIGEN_DIR`), Cython < 3, setuptools < 70 and `#include <tuple>` in `FactorTreeTurbo.h`.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -22,6 +30,8 @@ class Peer(NamedTuple):
     name: str
     module: str
     build: Callable[[Any], Function]
+    #: whether the first call for each length, which compiles, is left out
+    compiles: bool = False
 
 
 def trees_from_heads(heads: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -94,23 +104,6 @@ def supar_crf(crf: str, attribute: str, multiroot: bool) -> Callable[[Any], Func
         def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             result = getattr(getattr(module, crf)(scores.clone(), multiroot=multiroot), attribute)
             return trees_from_heads(result, scores) if attribute == "argmax" else result
-
-        return run
-
-    return build
-
-
-def torch_struct(multiroot: bool) -> Callable[[Any], Function]:
-    def build(module: Any) -> Function:
-        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            # It wants [head, modifier], without ROOT, whose arcs are on the diagonal.
-            potentials = scores[:, 1:, 1:].transpose(1, 2).contiguous()
-            potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
-            found = module.NonProjectiveDependencyCRF(potentials, multiroot=multiroot).marginals
-            marginals = torch.zeros_like(scores)
-            marginals[:, 1:, 1:] = found.transpose(1, 2) * ~torch.eye(found.size(1), dtype=torch.bool)
-            marginals[:, 1:, 0] = found.diagonal(0, 1, 2)
-            return marginals
 
         return run
 
@@ -210,16 +203,16 @@ def supar_many(operation: str) -> Callable[[Any], Function]:
     return build
 
 
-def torch_struct_trees(attribute: str) -> Callable[[Any], Function]:
-    """The entropies of projective trees, `MANY` samples or the scores of as many best ones."""
+def torch_struct_trees(crf: str, attribute: str, multiroot: bool = True) -> Callable[[Any], Function]:
+    """`crf` is "NonProjectiveDependencyCRF" or "DependencyCRF"; the attribute as in [`ask`](#ask)."""
 
     def build(module: Any) -> Function:
         def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             # It wants [head, modifier], without ROOT, whose arcs are on the diagonal.
             potentials = scores[:, 1:, 1:].transpose(1, 2).contiguous()
             potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
-            found = ask(module.DependencyCRF(potentials, multiroot=True), attribute)
-            if attribute != "sample":
+            found = ask(getattr(module, crf)(potentials, multiroot=multiroot), attribute)
+            if attribute not in ("sample", "argmax", "marginals"):
                 return found
             trees = scores.new_zeros((*found.shape[:-2], *scores.shape[1:]))
             trees[..., 1:, 1:] = found.transpose(-1, -2) * ~torch.eye(found.size(-1), dtype=torch.bool)
@@ -251,8 +244,74 @@ def torch_struct_chain(attribute: str) -> Callable[[Any], Function]:
 
 
 def ask(crf: Any, attribute: str) -> torch.Tensor:
+    """What a distribution of torch-struct has under this name: `MANY` samples or best scores, or one of a kind."""
     if attribute == "sample":
         return crf.sample((MANY,))
     if attribute == "kmax":
         return crf.kmax(MANY)
     return getattr(crf, attribute)
+
+
+def synjax_trees(attribute: str, projective: bool, single_root: bool) -> Callable[[Any], Function]:
+    """Compiled at the first call, which is not timed."""
+
+    def build(module: Any) -> Function:
+        # Otherwise arcs count as e^-10 times as likely as the best one at least.
+        module.set_config(mtt_min_log_potential=-1e5)
+
+        def distribution(potentials: Any) -> Any:
+            kinds = {"directed": True, "projective": projective, "single_root_edge": single_root}
+            return module.SpanningTreeCRF(potentials, **kinds)
+
+        compiled = _compiled(distribution, attribute)
+        # It wants [head, modifier].
+        return lambda scores, mask: _from_jax(compiled(scores.transpose(1, 2).numpy()), attribute, transposed=True)
+
+    return build
+
+
+def synjax_chain(attribute: str) -> Callable[[Any], Function]:
+    def build(module: Any) -> Function:
+        compiled = _compiled(module.LinearChainCRF, attribute)
+        return lambda scores, mask: _from_jax(compiled(scores.numpy()), attribute, transposed=False)
+
+    return build
+
+
+def _compiled(distribution: Callable[[Any], Any], attribute: str) -> Callable[[Any], Any]:
+    import jax
+
+    def run(potentials: Any) -> Any:
+        found = distribution(potentials)
+        if attribute == "sample":
+            return found.sample(jax.random.PRNGKey(0), MANY)
+        return found.top_k(MANY)[1] if attribute == "top_k" else getattr(found, attribute)()
+
+    return jax.jit(run)
+
+
+def _from_jax(found: Any, attribute: str, transposed: bool) -> torch.Tensor:
+    result = torch.from_numpy(numpy.array(found))
+    are_trees = transposed and attribute in ("argmax", "marginals", "sample")
+    return result.transpose(-1, -2) if are_trees else result
+
+
+def lp_sparsemap(projective: bool) -> Callable[[Any], Function]:
+    """Its active set, which is to stop by itself."""
+
+    def build(module: Any) -> Function:
+        def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            length = scores.size(1)
+            arcs = ~torch.eye(length, dtype=torch.bool)
+            arcs[0] = False
+            factor = module.PFactorTree()
+            factor.initialize(projective, False, length - 1)
+            projection = torch.zeros_like(scores)
+            for sentence, point in enumerate(scores[:, arcs].double().tolist()):
+                found, _ = factor.solve_qp(point, [], max_iter=10_000, keep_state=False)
+                projection[sentence, arcs] = torch.tensor(found, dtype=scores.dtype)
+            return projection
+
+        return run
+
+    return build
