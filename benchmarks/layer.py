@@ -11,7 +11,8 @@ import argparse
 
 import torch
 
-from benchmarks.decoders import Function, median_ms
+from benchmarks.peers import Function
+from benchmarks.table import median_ms
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SingleHead, Structure
 from spigot_allennlp.surrogates import PerturbAndMap, Spigot, StructuredArgmax
 

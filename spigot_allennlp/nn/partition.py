@@ -19,13 +19,22 @@ class Summation(NamedTuple):
     numbers : `Callable`
         Given float64 scores, `(batch_size, length, length)`, a mask, options such as whether there is a single root,
         and as `direction` a tensor like the scores or `None`, returns `log Z`, `(batch_size,)`, and the marginals or,
-        with a direction, their derivative in that direction.
+        with a direction, their derivative in that direction. With `with_marginals=False`, which only
+        [`log_partition`](#log_partition) asks for, what it returns in their place does not matter.
     operations : `Callable`
         The same, but for the direction, by torch operations, so that it can be differentiated any number of times.
     """
 
     numbers: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     operations: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+
+
+def log_partition(summation: Summation, scores: torch.Tensor, mask: torch.Tensor, *options: Any) -> torch.Tensor:
+    """`log Z`, `(batch_size,)`; at less cost than with the marginals where no gradient is going to be asked for."""
+    if scores.requires_grad and torch.is_grad_enabled():
+        return log_partition_and_marginals(summation, scores, mask, *options)[0]
+    log_z, _ = summation.numbers(scores.double(), mask, *options, direction=None, with_marginals=False)
+    return log_z.to(scores.dtype)
 
 
 def log_partition_and_marginals(
@@ -113,6 +122,7 @@ def sum_on_host(
     mask: torch.Tensor,
     *options: Any,
     direction: torch.Tensor | None,
+    with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     The numbers of a [`Summation`](#summation) by a compiled kernel on the CPU. The derivative is taken by a complex
@@ -122,7 +132,7 @@ def sum_on_host(
     scores = scores.detach()
     values = scores if direction is None else torch.complex(scores, EPSILON * direction)
     log_z = values.new_zeros(len(values))
-    marginals = torch.zeros_like(values)
+    marginals = torch.zeros_like(values) if with_marginals else values.new_zeros(0, *values.shape[1:])
     status, sentence = kernel(
         values.contiguous().numpy(), mask.contiguous().numpy(), *options, log_z.numpy(), marginals.numpy()
     )

@@ -6,6 +6,7 @@ from spigot_allennlp.nn.decoding import decode_on_host, k_best_on_host, one_hot,
 from spigot_allennlp.nn.errors import check_count, check_totals
 from spigot_allennlp.nn.partition import (
     Summation,
+    log_partition,
     log_partition_and_marginals,
     sum_by_autograd,
     sum_on_host,
@@ -47,7 +48,8 @@ class NonprojectiveTree(DependencyTree):
         On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
         log space by torch operations.
         """
-        return self.log_partition_and_marginals(scores, mask)[0]
+        check_arc_shapes(scores, mask)
+        return log_partition(_SUMMATION, scores, mask, self.single_root)
 
     def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """The gradient of `log_partition`. Differentiable, and twice too, though the second time takes longer."""
@@ -96,13 +98,19 @@ class NonprojectiveTree(DependencyTree):
 
 
 def _sum_over_arborescences(
-    scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
+    scores: torch.Tensor,
+    mask: torch.Tensor,
+    single_root: bool,
+    direction: torch.Tensor | None = None,
+    with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if scores.is_cpu:
         from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
 
         try:
-            return sum_on_host(sum_over_arborescences, scores, mask, single_root, direction=direction)
+            return sum_on_host(
+                sum_over_arborescences, scores, mask, single_root, direction=direction, with_marginals=with_marginals
+            )
         except FloatingPointError:
             pass
     return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)

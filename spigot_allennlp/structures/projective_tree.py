@@ -10,6 +10,7 @@ from spigot_allennlp.nn.errors import check_totals
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
 from spigot_allennlp.nn.partition import (
     Summation,
+    log_partition,
     log_partition_and_marginals,
     sum_by_autograd,
     sum_on_host,
@@ -48,7 +49,8 @@ class ProjectiveTree(DependencyTree):
         On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
         once, by torch operations, whose gradient needs `O(length^3)` memory.
         """
-        return self.log_partition_and_marginals(scores, mask)[0]
+        check_arc_shapes(scores, mask)
+        return log_partition(_SUMMATION, scores, mask, self.single_root)
 
     def marginals(self, scores: Scores, mask: Mask) -> Scores:
         """The gradient of `log_partition`. Differentiable, and twice too, though the second time takes longer."""
@@ -114,12 +116,18 @@ def _edges(size: int) -> Iterator[tuple[tuple[str, int, int], tuple[tuple[str, i
 
 
 def _sum_over_projective_trees(
-    scores: torch.Tensor, mask: torch.Tensor, single_root: bool, direction: torch.Tensor | None = None
+    scores: torch.Tensor,
+    mask: torch.Tensor,
+    single_root: bool,
+    direction: torch.Tensor | None = None,
+    with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if scores.is_cpu:
         from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
 
-        return sum_on_host(sum_over_projective_trees, scores, mask, single_root, direction=direction)
+        return sum_on_host(
+            sum_over_projective_trees, scores, mask, single_root, direction=direction, with_marginals=with_marginals
+        )
     return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 

@@ -71,6 +71,21 @@ def test_likely_cycles_cost_no_digits(single_root: bool) -> None:
 
 
 @either_root
+@pytest.mark.parametrize("scale", [1.0, 30.0, 300.0, 3e4])
+def test_sums_without_marginals_are_the_same(single_root: bool, scale: float) -> None:
+    """On scores that float64 holds, that count as the lowest, and that have to be summed in log space."""
+    scores = scale * random_scores(40, 6)
+    scores[:20].masked_fill_(random_scores(20, 6, seed=1) > 1, -torch.inf)
+    scores[:, 1:, 0].clamp_(min=-scale)
+    scores[10:30, 1, 2] = scores[10:30, 2, 1] = 3 * scale
+    log_z = NonprojectiveTree(single_root).log_partition(scores, full_mask(scores))
+    every = oracles.nonprojective_trees(6, single_root)
+    torch.testing.assert_close(log_z, oracles.log_partition(every, scores.clamp(min=-1e9)), rtol=1e-13, atol=1e-11)
+    with_marginals = NonprojectiveTree(single_root).log_partition_and_marginals(scores, full_mask(scores))[0]
+    torch.testing.assert_close(log_z, with_marginals, rtol=1e-14, atol=1e-12)
+
+
+@either_root
 def test_scores_out_of_range_are_summed_all_the_same(single_root: bool) -> None:
     scores = random_scores(1, 5)
     scores[:, 1, 2] += 1e4

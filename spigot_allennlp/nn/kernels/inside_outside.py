@@ -16,9 +16,8 @@ def sum_over_projective_trees(
     scores: np.ndarray, mask: np.ndarray, single_root: bool, log_partition: np.ndarray, marginals: np.ndarray
 ) -> tuple[int, int]:
     """
-    Fills `log_partition` and `marginals`, which comes in as zeros; see
-    [`projective_log_partition`](../eisner.md). Returns a status and the sentence it is about. All values are float64,
-    or complex128 for complex-step differentiation.
+    Fills `log_partition` and `marginals`, which comes in as zeros, or empty if nobody wants them. Returns a status and
+    the sentence it is about. All values are float64, or complex128 for complex-step differentiation.
 
     The inside pass is that of [`maximum_projective_trees`](./eisner.md), with sums and products in place of maxima and
     sums. The outside pass takes the same steps in reverse and gives each half of a span its share in the probability of
@@ -62,6 +61,8 @@ def sum_over_projective_trees(
         log_partition[sentence] = np.log(total) + total_exponent * math.log(2)
         if log_partition[sentence].real < -LARGEST_SCORE * size:
             return TOO_LARGE, sentence
+        if len(marginals) == 0:
+            continue
 
         for i in range(first, last):
             _outside(i, size, arc, arc_exponent, value, exponent, probability, ratio, arc_probability)

@@ -19,15 +19,16 @@ def load_sentence(scores: np.ndarray, mask: np.ndarray, token: np.ndarray, arc: 
             size += 1
     for head in range(size):
         arc[0, head] = -np.inf
+    are_scores = True
     for modifier in range(1, size):
-        for head in range(size):
-            score = scores[token[modifier], token[head]]
-            if head == modifier:
-                arc[modifier, head] = -np.inf
-            elif score.real < np.inf:
-                arc[modifier, head] = score
-            else:
-                return -1
+        row, loaded = scores[token[modifier]], arc[modifier]
+        for head in range(np.uint64(size)):
+            loaded[head] = row[token[head]]
+        loaded[modifier] = -np.inf
+        for head in range(np.uint64(size)):
+            are_scores &= loaded[head].real < np.inf
+    if not are_scores:
+        return -1
     return size
 
 
