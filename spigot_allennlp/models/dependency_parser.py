@@ -9,6 +9,7 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 from torch.nn.functional import cross_entropy
 
+from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.modules import PairScorer, TreeHinge, TreeLoss
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
@@ -82,7 +83,7 @@ class DependencyParser(Parser):
             )
             self.label_projection._vocab_namespace = "head_tags"
         self.attachment_scores = AttachmentScores()
-        initializer(self)
+        initialize(self, initializer)
         self.start_from(pretrained_file)
 
     def forward(

@@ -9,6 +9,7 @@ from allennlp.nn.util import get_text_field_mask
 
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
+from spigot_allennlp.models.initialization import keep
 from spigot_allennlp.modules import WordDropout
 
 
@@ -79,6 +80,7 @@ class Parser(Model):
                 )
             new_state[name] = value
         self.load_state_dict(new_state)
+        keep(self.parameters())
 
     def _match_rows(
         self,

@@ -1,3 +1,4 @@
+from spigot_allennlp.modules.embedding import ScaledEmbedding as ScaledEmbedding
 from spigot_allennlp.modules.graph_features import GraphFeatures as GraphFeatures
 from spigot_allennlp.modules.graph_loss import GraphHinge as GraphHinge
 from spigot_allennlp.modules.graph_loss import GraphLoss as GraphLoss

@@ -20,7 +20,8 @@ local training = import '../common/training.libsonnet';
   batch_tokens:: 576,
   scorer:: { type: 'mlp', hidden_dim: $.mlp_dim },
   indexers:: text.indexers,
-  embedder:: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim),
+  embedding_sd:: 1.0,
+  embedder:: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim, sd=$.embedding_sd),
 
   dataset_reader: { type: 'spigot_sdp', trees: 'companion', token_indexers: $.indexers },
   train_data_path: std.extVar('SPIGOT_TRAIN'),

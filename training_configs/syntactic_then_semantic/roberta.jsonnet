@@ -13,7 +13,7 @@ local transformer = { type: 'pretrained_transformer_mismatched', model_name: std
   embedder:: {
     token_embedders: {
       words: transformer,
-      pos: { type: 'embedding', embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
+      pos: { type: 'spigot_embedding', embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
     },
   },
   data_loader: { batch_sampler: training.batches($.batch_tokens) },
