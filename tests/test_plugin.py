@@ -13,6 +13,7 @@ from allennlp.common.registrable import Registrable
 from allennlp.data import BatchSampler, DatasetReader, Vocabulary
 from allennlp.data.data_loaders.multitask_scheduler import MultiTaskScheduler
 from allennlp.models import Model
+from allennlp.modules import TextFieldEmbedder
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.predictors import Predictor
 from allennlp.training import Checkpointer, Trainer
@@ -37,7 +38,8 @@ NAMES = {
     Model: MODELS,
     Predictor: MODELS,
     Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy"},
-    TokenEmbedder: {"spigot_word_dropout"},
+    TokenEmbedder: {"spigot_word_dropout", "spigot_embedding"},
+    TextFieldEmbedder: {"spigot_word_dropout"},
     TrainerCallback: {"spigot_recover"},
     Trainer: {"spigot"},
     Checkpointer: {"spigot"},

@@ -10,7 +10,7 @@ from allennlp.nn.util import get_text_field_mask
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.models.initialization import keep
-from spigot_allennlp.modules import WordDropout
+from spigot_allennlp.modules import CountedDropout
 
 
 class Parser(Model):
@@ -69,7 +69,7 @@ class Parser(Model):
                 raise ConfigurationError(f"the parser in {archive_file} has no weights '{name}'")
             value = source_state[name]
             path = name.rpartition(".")[0]
-            if isinstance(self.get_submodule(path), WordDropout):
+            if isinstance(self.get_submodule(path), CountedDropout):
                 continue  # it counts the words of the training data at hand
             namespace = getattr(self.get_submodule(path), "_vocab_namespace", None)
             if namespace is not None:

@@ -14,4 +14,6 @@ from spigot_allennlp.modules.tree_loss import TreeCrf as TreeCrf
 from spigot_allennlp.modules.tree_loss import TreeHinge as TreeHinge
 from spigot_allennlp.modules.tree_loss import TreeLoss as TreeLoss
 from spigot_allennlp.modules.tree_loss import TreeSoftmaxMargin as TreeSoftmaxMargin
+from spigot_allennlp.modules.word_dropout import CountedDropout as CountedDropout
+from spigot_allennlp.modules.word_dropout import TextWordDropout as TextWordDropout
 from spigot_allennlp.modules.word_dropout import WordDropout as WordDropout

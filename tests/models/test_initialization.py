@@ -44,11 +44,11 @@ def test_the_weights_of_a_pretrained_stage_are_kept(tmp_path, key):
 
 def test_word_vectors_are_kept(tmp_path):
     (tmp_path / "vectors.txt").write_text("the 0.5 0.5 0.5 0.5\ncat 1.5 0.5 0.5 0.5\n", encoding="utf-8")
-    words = "syntactic_parser.text_field_embedder.token_embedders.words.embedder.pretrained_file"
+    words = "syntactic_parser.text_field_embedder.embedder.token_embedders.words.pretrained_file"
     model = build(tmp_path, **{words: str(tmp_path / "vectors.txt"), "initializer": ALL_SEVEN})
     words, lemmas = (
-        model.syntactic_parser.text_field_embedder.get_submodule(f"token_embedder_{name}")
+        model.syntactic_parser.text_field_embedder.embedder.get_submodule(f"token_embedder_{name}")
         for name in ("words", "lemmas")
     )
     index = model.vocab.get_token_index("the", "words")
-    assert (words.embedder.weight[index] == 0.5).all() and all(is_seven(lemmas))
+    assert (words.weight[index] == 0.5).all() and all(is_seven(lemmas))
