@@ -21,7 +21,7 @@ from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.metrics import Metric
 
 import spigot_allennlp
-from spigot_allennlp.modules import GraphLoss, PairScorer, TreeLoss
+from spigot_allennlp.modules import ArcPruner, GraphLoss, PairScorer, TreeLoss
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
@@ -37,7 +37,7 @@ NAMES = {
     MultiTaskScheduler: {"spigot_interleaved"},
     Model: MODELS,
     Predictor: MODELS,
-    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy"},
+    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy", "spigot_pruning"},
     TokenEmbedder: {"spigot_word_dropout", "spigot_embedding"},
     TextFieldEmbedder: {"spigot_word_dropout"},
     TrainerCallback: {"spigot_recover"},
@@ -69,6 +69,7 @@ def test_every_name_in_the_framework_has_our_prefix():
 def test_names_of_our_own():
     assert {"single_head", "nonprojective_tree", "projective_tree", "semantic_graph"} <= set(Structure.list_available())
     assert {"spigot", "straight_through", "structured_attention", "pipeline"} <= set(StructuredArgmax.list_available())
+    assert set(ArcPruner.list_available()) == {"parser"}
     assert set(PairScorer.list_available()) == {"mlp", "biaffine"}
     assert set(TreeLoss.list_available()) == {"hinge", "softmax_margin", "tree_crf", "head_selection"}
     assert set(GraphLoss.list_available()) == {"hinge", "softmax_margin", "sigmoid_softmax"}

@@ -20,6 +20,7 @@ CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.jsonnet"
 SMALL = """
 (import '%s') + {
   word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5, classifier_dim:: 4,
+  pruner+:: { word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5 },
   trainer+: { num_epochs: 1, callbacks: [], enable_default_callbacks: false },
 }
 """
@@ -72,11 +73,21 @@ def parser(tmp_path_factory) -> Path:
         return train_small("semantic_then_sentiment/semantic_parser.jsonnet", folder) / "model.tar.gz"
 
 
+@pytest.fixture(scope="session")
+def pruner(tmp_path_factory) -> Path:
+    """The archive of the pruner that `spigot_pruned.jsonnet` has."""
+    folder = tmp_path_factory.mktemp("pruner")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        set_environment(monkeypatch, folder)
+        return train_small("syntactic_then_semantic/pruner.jsonnet", folder) / "model.tar.gz"
+
+
 @pytest.fixture
-def environment(tmp_path, transformer, parser, monkeypatch) -> None:
+def environment(tmp_path, transformer, parser, pruner, monkeypatch) -> None:
     set_environment(monkeypatch, tmp_path)
     monkeypatch.setenv("SPIGOT_TRANSFORMER", str(transformer))
     monkeypatch.setenv("SPIGOT_PARSER", str(parser))
+    monkeypatch.setenv("SPIGOT_PRUNER", str(pruner))
 
 
 def test_there_are_configs():

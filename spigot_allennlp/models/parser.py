@@ -65,6 +65,8 @@ class Parser(Model):
         source_state, source_modules = source.state_dict(), dict(source.named_modules())
         new_state = self.state_dict()
         for name, target in new_state.items():
+            if name.startswith("pruner."):
+                continue  # it has a pretrained_file of its own
             if name not in source_state:
                 raise ConfigurationError(f"the parser in {archive_file} has no weights '{name}'")
             value = source_state[name]

@@ -115,7 +115,7 @@ class SyntacticThenSemantic(Model):
             The tree is the one that `intermediate` chose: what the second stage read or, of a mixture, the best one.
         """
         encoded, mask = self.syntactic_parser.encode(tokens)
-        scores = self.syntactic_parser.score(encoded)
+        scores = self.syntactic_parser.prune(self.syntactic_parser.score(encoded), tokens, mask, tree)
         only_trees = self.training and graph is None
 
         def graph_loss(tree: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ from spigot_allennlp.modules.lstm import Lstm as Lstm
 from spigot_allennlp.modules.pair_scorer import BiaffinePairScorer as BiaffinePairScorer
 from spigot_allennlp.modules.pair_scorer import MlpPairScorer as MlpPairScorer
 from spigot_allennlp.modules.pair_scorer import PairScorer as PairScorer
+from spigot_allennlp.modules.pruner import ArcPruner as ArcPruner
+from spigot_allennlp.modules.pruner import ParserPruner as ParserPruner
 from spigot_allennlp.modules.tree_loss import HeadSelection as HeadSelection
 from spigot_allennlp.modules.tree_loss import TreeCrf as TreeCrf
 from spigot_allennlp.modules.tree_loss import TreeHinge as TreeHinge

@@ -1,9 +1,9 @@
 from contextlib import nullcontext
 
 import torch
-from allennlp.common.checks import ConfigurationError
 from allennlp.modules.token_embedders import Embedding, TokenEmbedder
 
+from spigot_allennlp.checks import positive
 from spigot_allennlp.framework.vocabulary import reading_vectors
 
 
@@ -30,13 +30,11 @@ class ScaledEmbedding(Embedding):
     """
 
     def __init__(self, sd: float = 1.0, **kwargs) -> None:
-        if sd <= 0:
-            raise ConfigurationError(f"sd of spigot_embedding must be positive, got {sd}")
         vectors = kwargs.get("pretrained_file")
         with reading_vectors(vectors) if vectors else nullcontext():
             super().__init__(**kwargs)
         if kwargs.get("weight") is None and not vectors:
             with torch.no_grad():
-                self.weight.normal_(std=sd)
+                self.weight.normal_(std=positive("sd of spigot_embedding", sd))
                 if self.padding_index is not None:
                     self.weight[self.padding_index] = 0

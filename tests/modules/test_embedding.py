@@ -51,5 +51,5 @@ def test_padding_stays_zero(vocab):
 
 @pytest.mark.parametrize("sd", [0, -1.0])
 def test_a_scale_that_is_not_positive_is_refused(vocab, sd):
-    with pytest.raises(ConfigurationError, match="sd of spigot_embedding must be positive, got"):
+    with pytest.raises(ConfigurationError, match="sd of spigot_embedding must be a positive number, but is"):
         build(vocab, sd=sd)
