@@ -115,10 +115,7 @@ def test_one_long_sentence_is_alone_in_its_batch(name):
     sentences = [Instance({"tokens": text_field(length)}) for length in lengths]
     params = Params.from_file(ROOT / name)
     for loader in (params["data_loader"], params["validation_data_loader"]):
-        sampler = loader.get("scheduler", loader).get("batch_sampler")
-        if sampler is None:  # the paper's settings
-            assert loader["batch_size"] == 1
-            continue
+        sampler = loader.get("scheduler", loader)["batch_sampler"]
         batches = list(BatchSampler.from_params(sampler.duplicate()).get_batch_indices(sentences))
         assert sorted(i for batch in batches for i in batch) == list(range(400))
         padded = [len(batch) * max(lengths[i] for i in batch) for batch in batches]

@@ -10,7 +10,7 @@ from allennlp.nn.util import get_text_field_mask
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.models.initialization import keep
-from spigot_allennlp.modules import CountedDropout
+from spigot_allennlp.modules import CountedDropout, Lstm
 
 
 class Parser(Model):
@@ -107,7 +107,12 @@ class Parser(Model):
 
 
 def check_widths(embedder: TextFieldEmbedder, encoder: Seq2SeqEncoder) -> None:
-    """Raises a `ConfigurationError` unless the encoder takes what the embedder gives."""
+    """
+    Raises a `ConfigurationError` unless the encoder takes what the embedder gives. One of type "spigot_lstm" without an
+    `input_size` does from now on.
+    """
+    if isinstance(encoder, Lstm):
+        encoder.read(embedder.get_output_dim())
     if embedder.get_output_dim() != encoder.get_input_dim():
         raise ConfigurationError(
             f"the embedder gives {embedder.get_output_dim()} dimensions to an encoder whose input_size is "

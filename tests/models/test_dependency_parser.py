@@ -138,6 +138,10 @@ class TestDependencyParser(ModelTestCase):
         with pytest.raises(ConfigurationError, match=r"gives 9 dimensions .* input_size is 7"):
             Model.from_params(vocab=self.vocab, params=params)
 
+    def test_an_encoder_may_leave_its_width_to_the_embedder(self):
+        overrides = json.dumps({"model.encoder.input_size": None})
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
+
     def test_a_tree_of_one_s_own_trains_saves_and_loads(self, my_tree):
         overrides = json.dumps({"model.structure": my_tree, "model.loss": "hinge"})
         self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)

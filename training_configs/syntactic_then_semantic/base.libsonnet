@@ -19,6 +19,7 @@ local training = import '../common/training.libsonnet';
   mlp_dim:: 100,
   dropout:: 0.0,
   batch_tokens:: 576,
+  update_tokens:: 144,
   scorer:: { type: 'mlp', hidden_dim: $.mlp_dim },
   indexers:: text.indexers,
   embedding_sd:: 1.0,
@@ -54,13 +55,16 @@ local training = import '../common/training.libsonnet';
     intermediate: { structure: { type: 'nonprojective_tree', single_root: true } },
   },
 
-  data_loader: { batch_size: 1, shuffle: true },
+  data_loader: { batch_sampler: training.batches($.update_tokens) },
   validation_data_loader: { batch_sampler: training.batches($.batch_tokens) },
   trainer: training.trainer {
     num_epochs: 30,
     validation_metric: '+labelled_f1',
-    // As in the C++ program: each stage's gradient has a norm of at most 1, and each step takes a millionth off a weight.
-    optimizer: training.adam(0.001, [[stage, { grad_norm: 1.0 }] for stage in $.stages]) { type: 'adamw', weight_decay: 1e-3 },
+    // Each stage's gradient has a norm of at most 1, and each step takes a millionth off a weight.
+    optimizer: training.adam(0.001, [[stage, { grad_norm: 1.0 }] for stage in $.stages]) {
+      type: 'adamw',
+      weight_decay: 1e-3,
+    },
     learning_rate_scheduler: training.halved_every(10),
   },
 }
