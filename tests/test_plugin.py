@@ -10,6 +10,7 @@ from allennlp.common.registrable import Registrable
 from allennlp.data import BatchSampler, DatasetReader, Vocabulary
 from allennlp.data.data_loaders.multitask_scheduler import MultiTaskScheduler
 from allennlp.models import Model
+from allennlp.modules import TextFieldEmbedder
 from allennlp.modules.token_embedders import TokenEmbedder
 from allennlp.predictors import Predictor
 from allennlp.training import Checkpointer, Trainer
@@ -17,7 +18,7 @@ from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.metrics import Metric
 
 import spigot_allennlp
-from spigot_allennlp.modules import GraphLoss, PairScorer, TreeLoss
+from spigot_allennlp.modules import ArcPruner, GraphLoss, PairScorer, TreeLoss
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates import StructuredArgmax
 from tests.programs import run
@@ -33,8 +34,9 @@ NAMES = {
     MultiTaskScheduler: {"spigot_interleaved"},
     Model: MODELS,
     Predictor: MODELS,
-    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy"},
-    TokenEmbedder: {"spigot_word_dropout"},
+    Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy", "spigot_pruning"},
+    TokenEmbedder: {"spigot_word_dropout", "spigot_embedding"},
+    TextFieldEmbedder: {"spigot_word_dropout"},
     TrainerCallback: {"spigot_recover"},
     Trainer: {"spigot"},
     Checkpointer: {"spigot"},
@@ -64,6 +66,7 @@ def test_every_name_in_the_framework_has_our_prefix():
 def test_names_of_our_own():
     assert {"single_head", "nonprojective_tree", "projective_tree", "semantic_graph"} <= set(Structure.list_available())
     assert {"spigot", "straight_through", "structured_attention", "pipeline"} <= set(StructuredArgmax.list_available())
+    assert set(ArcPruner.list_available()) == {"parser"}
     assert set(PairScorer.list_available()) == {"mlp", "biaffine"}
     assert set(TreeLoss.list_available()) == {"hinge", "softmax_margin", "tree_crf", "head_selection"}
     assert set(GraphLoss.list_available()) == {"hinge", "softmax_margin", "sigmoid_softmax"}

@@ -20,6 +20,7 @@ CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*.jsonnet"
 SMALL = """
 (import '%s') + {
   word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5, classifier_dim:: 4,
+  pruner+:: { word_dim:: 8, lemma_dim:: 3, pos_dim:: 2, hidden_dim:: 4, mlp_dim:: 5 },
   trainer+: { num_epochs: 1, callbacks: [], enable_default_callbacks: false },
 }
 """
@@ -72,11 +73,21 @@ def parser(tmp_path_factory) -> Path:
         return train_small("semantic_then_sentiment/semantic_parser.jsonnet", folder) / "model.tar.gz"
 
 
+@pytest.fixture(scope="session")
+def pruner(tmp_path_factory) -> Path:
+    """The archive of the pruner that `spigot_pruned.jsonnet` has."""
+    folder = tmp_path_factory.mktemp("pruner")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        set_environment(monkeypatch, folder)
+        return train_small("syntactic_then_semantic/pruner.jsonnet", folder) / "model.tar.gz"
+
+
 @pytest.fixture
-def environment(tmp_path, transformer, parser, monkeypatch) -> None:
+def environment(tmp_path, transformer, parser, pruner, monkeypatch) -> None:
     set_environment(monkeypatch, tmp_path)
     monkeypatch.setenv("SPIGOT_TRANSFORMER", str(transformer))
     monkeypatch.setenv("SPIGOT_PARSER", str(parser))
+    monkeypatch.setenv("SPIGOT_PRUNER", str(pruner))
 
 
 def test_there_are_configs():
@@ -104,10 +115,7 @@ def test_one_long_sentence_is_alone_in_its_batch(name):
     sentences = [Instance({"tokens": text_field(length)}) for length in lengths]
     params = Params.from_file(ROOT / name)
     for loader in (params["data_loader"], params["validation_data_loader"]):
-        sampler = loader.get("scheduler", loader).get("batch_sampler")
-        if sampler is None:  # the paper's settings
-            assert loader["batch_size"] == 1
-            continue
+        sampler = loader.get("scheduler", loader)["batch_sampler"]
         batches = list(BatchSampler.from_params(sampler.duplicate()).get_batch_indices(sentences))
         assert sorted(i for batch in batches for i in batch) == list(range(400))
         padded = [len(batch) * max(lengths[i] for i in batch) for batch in batches]

@@ -1,14 +1,18 @@
 import functools
+import math
 import os
 from pathlib import Path
 from typing import Any, Optional
 
+import torch
 from allennlp.common import Lazy
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.file_utils import hardlink_or_copy
 from allennlp.nn.parallel import TorchDdpAccelerator
 from allennlp.training import Checkpointer, GradientDescentTrainer, Trainer
 from allennlp.training.callbacks import MixedPrecisionBackwardCallback
 from allennlp.training.optimizers import Optimizer
+from torch.nn.utils import clip_grad_norm_
 
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.checkpointer import WholeCheckpointer
@@ -29,12 +33,15 @@ class SpigotTrainer(GradientDescentTrainer):
       where the model has a `StructuredArgmax`, unless `distributed` has a `ddp_accelerator`.
     * With `use_amp` and `num_gradient_accumulation_steps`, the losses of a group of batches are averaged, as without
       `use_amp`, and not added up.
+    * A group of the optimizer's `parameter_groups` may have a `grad_norm` of its own beside its `lr`. Where one has,
+      the trainer's `grad_norm`, which is about all weights together, must not be given.
 
     Registered as a `Trainer` with name "spigot".
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self._check_norms()
         if self._distributed and self._serialization_dir is not None:
             check_test_data(self._serialization_dir)
         if self._scaler is not None:
@@ -71,6 +78,26 @@ class SpigotTrainer(GradientDescentTrainer):
         except Exception as error:
             error.while_training = True  # so the files it leaves are more than the remains of bad input
             raise
+
+    def _check_norms(self) -> None:
+        norms = [group["grad_norm"] for group in self.optimizer.param_groups if "grad_norm" in group]
+        for norm in norms:
+            if isinstance(norm, bool) or not isinstance(norm, (int, float)) or norm <= 0:
+                raise ConfigurationError(f"expected the grad_norm of a parameter group to be positive, found {norm!r}")
+        if norms and not isinstance(self._grad_norm, bool):
+            raise ConfigurationError("expected a grad_norm of the trainer or of parameter groups, found both")
+        if norms and self._ddp_wrapped_model is not None and self._ddp_wrapped_model.is_sharded:
+            raise ConfigurationError("a parameter group cannot have a grad_norm where the model is sharded")
+
+    def rescale_gradients(self) -> Optional[float]:
+        """Scales down the gradients of each group that has a `grad_norm`. Returns the norm of all of them before."""
+        groups = self.optimizer.param_groups
+        if all(group.get("grad_norm") is None for group in groups):
+            return super().rescale_gradients()
+        if self._scaler is not None:
+            self._scaler.unscale_(self.optimizer)
+        norms = [clip_grad_norm_(group["params"], group.get("grad_norm", math.inf)) for group in groups]
+        return torch.stack(norms).norm().item()
 
     def _validation_loss(self, epoch: int) -> tuple[float, Optional[float], int]:
         """

@@ -9,10 +9,11 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 from torch.nn.functional import cross_entropy
 
+from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
-from spigot_allennlp.modules import PairScorer, TreeHinge, TreeLoss
+from spigot_allennlp.modules import ArcPruner, PairScorer, TreeHinge, TreeLoss
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
-from spigot_allennlp.training.metrics import AttachmentScores
+from spigot_allennlp.training.metrics import AttachmentScores, Pruning
 
 
 @Model.register("spigot_dependency_parser")
@@ -38,6 +39,8 @@ class DependencyParser(Parser):
     label_feedforward : `FeedForward`, optional (default = `None`)
         What stands between a token joined with its head and the label of their arc; its `input_dim` is filled in.
         Without it the trees have no labels.
+    pruner : `ArcPruner`, optional (default = `None`)
+        Takes arcs away that it finds improbable; in training never gold ones.
     dropout : `float`, optional (default = `0.0`)
         On the encoded tokens.
     pretrained_file : `str`, optional (default = `None`)
@@ -56,6 +59,7 @@ class DependencyParser(Parser):
         structure: Optional[Structure] = None,
         loss: Optional[TreeLoss] = None,
         label_feedforward: Optional[Lazy[FeedForward]] = None,
+        pruner: Optional[ArcPruner] = None,
         dropout: float = 0.0,
         pretrained_file: Optional[str] = None,
         initializer: InitializerApplicator = InitializerApplicator(),
@@ -81,8 +85,10 @@ class DependencyParser(Parser):
                 self.label_feedforward.get_output_dim(), vocab.get_vocab_size("head_tags")
             )
             self.label_projection._vocab_namespace = "head_tags"
+        self.pruner = pruner
         self.attachment_scores = AttachmentScores()
-        initializer(self)
+        self.pruning = Pruning()
+        initialize(self, initializer)
         self.start_from(pretrained_file)
 
     def forward(
@@ -109,12 +115,29 @@ class DependencyParser(Parser):
             the batch, where gold trees are given.
         """
         encoded, mask = self.encode(tokens)
-        scores = self.score(encoded)
+        scores = self.prune(self.score(encoded), tokens, mask, tree)
         return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
         """The arc scores, `(batch, length, length)`, `[modifier, head]`, of `encoded` tokens."""
         return self.arc_scorer(encoded, encoded)
+
+    def prune(
+        self,
+        scores: torch.Tensor,
+        tokens: TextFieldTensors,
+        mask: torch.Tensor,
+        tree: Optional[torch.Tensor] = None,
+    ) -> torch.Tensor:
+        """The scores, with -inf for the arcs that the pruner takes away; without a pruner as they are."""
+        if self.pruner is None:
+            return scores
+        kept = self.pruner(tokens)
+        gold = None if tree is None else tree >= 0
+        self.pruning(kept, mask, gold)
+        if self.training and gold is not None:
+            kept = kept | gold
+        return scores.masked_fill(~kept, -torch.inf)
 
     def parse(
         self,
@@ -133,7 +156,9 @@ class DependencyParser(Parser):
             output["head_tags"] = self._label_scores(encoded, predicted).argmax(dim=2)
         if tree is not None:
             gold = (tree >= 0).to(scores)
-            output["loss"] = self.loss(scores, gold, mask, self.structure).sum()
+            # Outside of training the pruner may have taken a gold arc away, whose loss would be infinite.
+            gold_left = gold.where(scores > -torch.inf, 0.0)
+            output["loss"] = self.loss(scores, gold_left, mask, self.structure).sum()
             gold_heads, gold_tags = gold.argmax(dim=2), None
             if self.label_feedforward is not None:
                 gold_tags = tree.amax(dim=2)
@@ -168,4 +193,4 @@ class DependencyParser(Parser):
         return output_dict
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
-        return self.attachment_scores.get_metric(reset)
+        return {**self.attachment_scores.get_metric(reset), **self.pruning.get_metric(reset)}

@@ -9,7 +9,8 @@ from allennlp.nn.util import get_text_field_mask
 
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
-from spigot_allennlp.modules import WordDropout
+from spigot_allennlp.models.initialization import keep
+from spigot_allennlp.modules import CountedDropout, Lstm
 
 
 class Parser(Model):
@@ -64,11 +65,13 @@ class Parser(Model):
         source_state, source_modules = source.state_dict(), dict(source.named_modules())
         new_state = self.state_dict()
         for name, target in new_state.items():
+            if name.startswith("pruner."):
+                continue  # it has a pretrained_file of its own
             if name not in source_state:
                 raise ConfigurationError(f"the parser in {archive_file} has no weights '{name}'")
             value = source_state[name]
             path = name.rpartition(".")[0]
-            if isinstance(self.get_submodule(path), WordDropout):
+            if isinstance(self.get_submodule(path), CountedDropout):
                 continue  # it counts the words of the training data at hand
             namespace = getattr(self.get_submodule(path), "_vocab_namespace", None)
             if namespace is not None:
@@ -79,6 +82,7 @@ class Parser(Model):
                 )
             new_state[name] = value
         self.load_state_dict(new_state)
+        keep(self.parameters())
 
     def _match_rows(
         self,
@@ -103,7 +107,12 @@ class Parser(Model):
 
 
 def check_widths(embedder: TextFieldEmbedder, encoder: Seq2SeqEncoder) -> None:
-    """Raises a `ConfigurationError` unless the encoder takes what the embedder gives."""
+    """
+    Raises a `ConfigurationError` unless the encoder takes what the embedder gives. One of type "spigot_lstm" without an
+    `input_size` does from now on.
+    """
+    if isinstance(encoder, Lstm):
+        encoder.read(embedder.get_output_dim())
     if embedder.get_output_dim() != encoder.get_input_dim():
         raise ConfigurationError(
             f"the embedder gives {embedder.get_output_dim()} dimensions to an encoder whose input_size is "

@@ -9,6 +9,7 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 
 from spigot_allennlp.data.dataset_readers.sdp import TOP
+from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.modules import GraphHinge, GraphLoss, GraphScores, PairScorer
 from spigot_allennlp.structures import SemanticGraph, registered_name
@@ -99,7 +100,7 @@ class SemanticParser(Parser):
         self.loss = loss or GraphHinge()
         self.structure.require("argmax", *self.loss.needs, by=f"the loss {registered_name(self.loss, GraphLoss)}")
         self.metric = SemanticDependencyF1()
-        initializer(self)
+        initialize(self, initializer)
         self.start_from(pretrained_file)
 
     def forward(

@@ -12,6 +12,7 @@ from allennlp.nn.util import get_text_field_mask
 from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.checks import not_negative
+from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import SemanticParser
 from spigot_allennlp.models.stage import construct_stage, read_weights
@@ -124,7 +125,7 @@ class SemanticThenSentiment(Model):
         self.projection = torch.nn.Linear(dim, num_classes)
         self.dropout = torch.nn.Dropout(dropout)
         self.accuracy = Accuracy()
-        initializer(self)
+        initialize(self, initializer)
 
     def train(self, mode: bool = True) -> "SemanticThenSentiment":
         super().train(mode)

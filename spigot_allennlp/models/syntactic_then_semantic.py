@@ -9,6 +9,7 @@ from allennlp.nn import InitializerApplicator
 
 from spigot_allennlp.checks import not_negative
 from spigot_allennlp.models.dependency_parser import DependencyParser
+from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.semantic_parser import SemanticParser
 from spigot_allennlp.models.stage import construct_stage, declared, read_weights
 from spigot_allennlp.surrogates import StructuredArgmax
@@ -82,7 +83,7 @@ class SyntacticThenSemantic(Model):
             self.semantic_parser.encoder is self.syntactic_parser.encoder
             and self.semantic_parser.text_field_embedder is self.syntactic_parser.text_field_embedder
         )
-        initializer(self)
+        initialize(self, initializer)
 
     def forward(
         self,  # type: ignore
@@ -114,7 +115,7 @@ class SyntacticThenSemantic(Model):
             The tree is the one that `intermediate` chose: what the second stage read or, of a mixture, the best one.
         """
         encoded, mask = self.syntactic_parser.encode(tokens)
-        scores = self.syntactic_parser.score(encoded)
+        scores = self.syntactic_parser.prune(self.syntactic_parser.score(encoded), tokens, mask, tree)
         only_trees = self.training and graph is None
 
         def graph_loss(tree: torch.Tensor) -> torch.Tensor:

@@ -1,3 +1,4 @@
+from spigot_allennlp.modules.embedding import ScaledEmbedding as ScaledEmbedding
 from spigot_allennlp.modules.graph_features import GraphFeatures as GraphFeatures
 from spigot_allennlp.modules.graph_loss import GraphHinge as GraphHinge
 from spigot_allennlp.modules.graph_loss import GraphLoss as GraphLoss
@@ -8,9 +9,13 @@ from spigot_allennlp.modules.lstm import Lstm as Lstm
 from spigot_allennlp.modules.pair_scorer import BiaffinePairScorer as BiaffinePairScorer
 from spigot_allennlp.modules.pair_scorer import MlpPairScorer as MlpPairScorer
 from spigot_allennlp.modules.pair_scorer import PairScorer as PairScorer
+from spigot_allennlp.modules.pruner import ArcPruner as ArcPruner
+from spigot_allennlp.modules.pruner import ParserPruner as ParserPruner
 from spigot_allennlp.modules.tree_loss import HeadSelection as HeadSelection
 from spigot_allennlp.modules.tree_loss import TreeCrf as TreeCrf
 from spigot_allennlp.modules.tree_loss import TreeHinge as TreeHinge
 from spigot_allennlp.modules.tree_loss import TreeLoss as TreeLoss
 from spigot_allennlp.modules.tree_loss import TreeSoftmaxMargin as TreeSoftmaxMargin
+from spigot_allennlp.modules.word_dropout import CountedDropout as CountedDropout
+from spigot_allennlp.modules.word_dropout import TextWordDropout as TextWordDropout
 from spigot_allennlp.modules.word_dropout import WordDropout as WordDropout

@@ -18,11 +18,28 @@ class Lstm(LstmSeq2SeqEncoder):
     encoder or an initial state.
 
     Registered as a `Seq2SeqEncoder` with name "spigot_lstm".
+
+    # Parameters
+
+    input_size : `int`, optional (default = `None`)
+        Without it, the width of what the encoder reads, which our models tell it: that of a transformer, say.
+    kwargs : `Any`
+        The others of "lstm".
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, input_size: Optional[int] = None, **kwargs) -> None:
+        if input_size is None:
+            torch.nn.Module.__init__(self)
+            self._awaited = kwargs
+            return
         with explained(ValueError, by=lambda error: f"LSTM: {error}"):
-            super().__init__(*args, **kwargs)
+            super().__init__(input_size=input_size, **kwargs)
+        self._awaited = None
+
+    def read(self, input_size: int) -> None:
+        """Makes an encoder without an `input_size` one that reads vectors of this width; does nothing to others."""
+        if self._awaited is not None:
+            self.__init__(input_size, **self._awaited)
 
     def forward(
         self, inputs: torch.Tensor, mask: Optional[torch.Tensor], hidden_state: Optional[torch.Tensor] = None

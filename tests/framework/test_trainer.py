@@ -131,6 +131,63 @@ class TestGradientAccumulation:
             assert sum(isinstance(callback, AveragedBackward) for callback in callbacks) == count
 
 
+class TestNormsOfGroups:
+    @staticmethod
+    def with_gradients(folder, groups, **trainer):
+        """A trainer whose model has gradients at random."""
+        trainer = build(folder, optimizer={"type": "adam", "parameter_groups": groups}, **trainer)
+        torch.manual_seed(0)
+        for parameter in trainer.model.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        return trainer
+
+    @staticmethod
+    def gradient(trainer, prefix=""):
+        named = trainer.model.named_parameters()
+        return torch.cat([p.grad.flatten() for name, p in named if name.startswith(prefix)])
+
+    def test_each_group_is_clipped_alone(self, tmp_path):
+        groups = [[["^encoder"], {"grad_norm": 0.5}], [["^arc_scorer"], {"grad_norm": 1e6}], [["^label_scorer"], {}]]
+        trainer = self.with_gradients(tmp_path, groups)
+        before = {name: self.gradient(trainer, name) for name in ("encoder", "arc_scorer", "label_scorer", "text", "")}
+        assert trainer.rescale_gradients() == pytest.approx(before[""].norm().item(), rel=1e-5)
+        torch.testing.assert_close(
+            self.gradient(trainer, "encoder"), 0.5 * before["encoder"] / before["encoder"].norm()
+        )
+        for name in ("arc_scorer", "label_scorer", "text"):
+            assert torch.equal(self.gradient(trainer, name), before[name]), name
+
+    def test_parameters_without_gradient_are_no_hindrance(self, tmp_path):
+        trainer = self.with_gradients(tmp_path, [[["^encoder"], {"grad_norm": 0.5}]])
+        for name, parameter in trainer.model.named_parameters():
+            if not name.startswith("arc_scorer"):
+                parameter.grad = None
+        assert trainer.rescale_gradients() > 0
+
+    def test_a_scaled_gradient_is_clipped_as_if_it_was_not(self, tmp_path):
+        trainer = TestGradientAccumulation.with_scaler(
+            self.with_gradients(tmp_path, [[["^encoder"], {"grad_norm": 0.5}]])
+        )
+        trainer._scaler.scale(torch.ones(()))  # which makes the scale
+        assert self.gradient(trainer).norm() / trainer.rescale_gradients() == pytest.approx(8, rel=1e-5)
+        assert self.gradient(trainer, "encoder").norm().item() == pytest.approx(0.5, rel=1e-4)
+
+    def test_it_trains_and_recovers(self, tmp_path):
+        optimizer = {"type": "adamw", "parameter_groups": [[["^encoder"], {"grad_norm": 1e-3}]]}
+        train(tmp_path, {"optimizer": optimizer})
+        forget_second_epoch(tmp_path)
+        train(tmp_path, {"optimizer": optimizer}, recover=True)
+
+    @pytest.mark.parametrize("norm", [0, -1.0, True, "1"])
+    def test_a_norm_that_is_not_positive_is_refused(self, tmp_path, norm):
+        with pytest.raises(ConfigurationError, match="grad_norm of a parameter group to be positive, found"):
+            self.with_gradients(tmp_path, [[["^encoder"], {"grad_norm": norm}]])
+
+    def test_two_kinds_of_norm_are_refused(self, tmp_path):
+        with pytest.raises(ConfigurationError, match="a grad_norm of the trainer or of parameter groups, found both"):
+            self.with_gradients(tmp_path, [[["^encoder"], {"grad_norm": 1.0}]], grad_norm=1.0)
+
+
 def test_an_error_while_training_says_so(tmp_path, monkeypatch):
     def fail(trainer, epoch):
         raise ZeroDivisionError

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -39,13 +40,63 @@ class TestDependencyParser(ModelTestCase):
         self.set_up_model(CONFIG, TOY, seed=1)
         self.tensors = self.dataset.as_tensor_dict()
 
-    @pytest.mark.parametrize("loss", ["hinge", "head_selection", "tree_crf"])
+    @pytest.mark.parametrize("loss", ["hinge", "head_selection", "tree_crf", "softmax_margin"])
     def test_trains_saves_and_loads(self, loss):
         self.ensure_model_can_train_save_and_load(CONFIG, overrides=json.dumps({"model.loss": loss}), seed=1)
 
     def test_biaffine_scorer_trains_saves_and_loads(self):
         overrides = json.dumps({"model.arc_scorer": {"type": "biaffine", "hidden_dim": 3}})
         self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
+
+    def pruned(self, **settings):
+        """A parser whose pruner, with weights at random, takes most arcs away."""
+        params = Params.from_file(str(CONFIG))["model"].as_dict()
+        pruner = {"parser": {**copy.deepcopy(params), "loss": "tree_crf"}, "max_heads": 1, **settings}
+        return {**params, "pruner": pruner}
+
+    def build_pruned(self):
+        torch.manual_seed(0)
+        return Model.from_params(vocab=self.vocab, params=Params(self.pruned()))
+
+    @pytest.mark.parametrize("loss", ["hinge", "softmax_margin", "head_selection"])
+    def test_a_pruned_parser_trains_saves_and_loads(self, loss):
+        overrides = json.dumps({"model": {**self.pruned(), "loss": loss}})
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
+
+    def test_a_pruner_takes_arcs_away_but_gold_ones_in_evaluation_alone(self):
+        model = self.build_pruned()
+        kept = model.pruner(self.tensors["tokens"])
+        gold = self.tensors["tree"] >= 0
+        assert (gold & ~kept).any() and (gold & kept).any()
+        for training, expected in ((True, kept | gold), (False, kept)):
+            model.train(training)
+            encoded, mask = model.encode(self.tensors["tokens"])
+            scores = model.prune(model.score(encoded), self.tensors["tokens"], mask, self.tensors["tree"])
+            assert torch.equal(scores > -torch.inf, expected)
+            output = model(**self.tensors)
+            assert output["loss"].isfinite()
+            tokens = mask.clone()
+            tokens[:, 0] = False
+            assert expected.gather(2, output["heads"].unsqueeze(2)).squeeze(2)[tokens].all()
+
+    def test_the_figures_of_a_pruner(self):
+        model = self.build_pruned()
+        kept, gold = model.pruner(self.tensors["tokens"]), self.tensors["tree"] >= 0
+        model(**self.tensors)
+        metrics = model.get_metrics(reset=True)
+        assert metrics["pruner_recall"] == pytest.approx(((kept & gold).sum() / gold.sum()).item())
+        assert 1 <= metrics["pruner_arcs"] <= 2
+        self.model(**self.tensors)
+        assert "pruner_arcs" not in self.model.get_metrics()
+
+    def test_a_pruner_stays_as_it_was_trained(self):
+        model = self.build_pruned().train()
+        before = {name: weight.clone() for name, weight in model.pruner.state_dict().items()}
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+        model(**self.tensors)["loss"].backward()
+        optimizer.step()
+        assert all(torch.equal(weight, before[name]) for name, weight in model.pruner.state_dict().items())
+        assert not model.pruner.parser.training and model.encoder.training
 
     def test_batches_are_consistent(self):
         self.ensure_batch_predictions_are_consistent()
@@ -86,6 +137,10 @@ class TestDependencyParser(ModelTestCase):
         params["encoder"]["input_size"] = 7
         with pytest.raises(ConfigurationError, match=r"gives 9 dimensions .* input_size is 7"):
             Model.from_params(vocab=self.vocab, params=params)
+
+    def test_an_encoder_may_leave_its_width_to_the_embedder(self):
+        overrides = json.dumps({"model.encoder.input_size": None})
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
 
     def test_a_tree_of_one_s_own_trains_saves_and_loads(self, my_tree):
         overrides = json.dumps({"model.structure": my_tree, "model.loss": "hinge"})

@@ -20,7 +20,7 @@ class TestSemanticParser(ModelTestCase):
         self.set_up_model(CONFIG, TOY, seed=1)
         self.tensors = self.dataset.as_tensor_dict()
 
-    @pytest.mark.parametrize("loss", ["hinge", "sigmoid_softmax"])
+    @pytest.mark.parametrize("loss", ["hinge", "softmax_margin", "sigmoid_softmax"])
     def test_trains_saves_and_loads(self, loss):
         self.ensure_model_can_train_save_and_load(CONFIG, overrides=json.dumps({"model.loss": loss}), seed=1)
 

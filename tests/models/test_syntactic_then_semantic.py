@@ -30,6 +30,28 @@ class TestSyntacticThenSemantic(ModelTestCase):
         overrides = json.dumps({"model.intermediate": {"type": method, "structure": "projective_tree"}})
         self.ensure_model_can_train_save_and_load(CONFIG, overrides=overrides, seed=1)
 
+    def test_a_pruned_first_stage_trains_saves_and_loads(self):
+        """The tree of the batch has none of the arcs that its pruner took away, and SPIGOT's gradient none for them."""
+        stage = Params.from_file(str(CONFIG))["model"]["syntactic_parser"].as_dict()
+        parser = {"type": "spigot_dependency_parser", **stage, "loss": "tree_crf"}
+        overrides = {"model.syntactic_parser.pruner": {"type": "parser", "parser": parser, "max_heads": 2}}
+        self.ensure_model_can_train_save_and_load(CONFIG, overrides=json.dumps(overrides), seed=1)
+
+        params = Params.from_file(str(CONFIG), json.dumps(overrides))["model"]
+        model = Model.from_params(vocab=self.vocab, params=params)
+        scores = []
+        model.intermediate.register_forward_hook(lambda module, inputs, output: scores.append(inputs[0]))
+        del self.tensors["tree"]
+        output = model(**self.tensors)
+        scores[0].retain_grad()
+        output["loss"].backward()
+        kept = model.syntactic_parser.pruner(self.tensors["tokens"])
+        tokens = output["mask"].clone()
+        tokens[:, 0] = False
+        assert kept.gather(2, output["heads"].unsqueeze(2)).squeeze(2)[tokens].all()
+        assert scores[0].grad.any() and not scores[0].grad[~kept].any()
+        assert model.get_metrics(reset=True)["pruner_arcs"] <= 3
+
     def test_batches_are_consistent(self):
         self.ensure_batch_predictions_are_consistent()
 

@@ -76,3 +76,21 @@ def test_half_precision():
     encoder.float()
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(encoder(inputs.float(), mask).double(), expected, rtol=0.05, atol=0.05)
+
+
+class TestWidthThatIsRead:
+    def test_it_is_as_if_it_was_given(self):
+        torch.manual_seed(0)
+        expected = Seq2SeqEncoder.from_params(Params({"type": "spigot_lstm", **SIZES, "bidirectional": True}))
+        torch.manual_seed(0)
+        encoder = Seq2SeqEncoder.from_params(Params({"type": "spigot_lstm", "hidden_size": 4, "bidirectional": True}))
+        encoder.read(3)
+        assert encoder.get_input_dim() == 3 and encoder.get_output_dim() == expected.get_output_dim() == 8
+        assert encoder.state_dict().keys() == expected.state_dict().keys()
+        assert all(torch.equal(weight, encoder.state_dict()[name]) for name, weight in expected.state_dict().items())
+
+    def test_one_that_was_given_stays(self):
+        encoder = Seq2SeqEncoder.from_params(Params({"type": "spigot_lstm", **SIZES}))
+        before = encoder.state_dict()
+        encoder.read(7)
+        assert encoder.get_input_dim() == 3 and encoder.state_dict().keys() == before.keys()

@@ -2,10 +2,12 @@ import pytest
 import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import Vocabulary
+from allennlp.modules import TextFieldEmbedder
+from allennlp.modules.text_field_embedders import BasicTextFieldEmbedder
 from allennlp.modules.token_embedders import Embedding, TokenEmbedder
 
 from spigot_allennlp.framework.vocabulary import CountingVocabulary
-from spigot_allennlp.modules import WordDropout
+from spigot_allennlp.modules import TextWordDropout, WordDropout
 
 COUNTS = {"often": 99, "twice": 2, "once": 1}
 
@@ -85,3 +87,71 @@ def test_bad_settings_are_refused(vocab):
 
 def test_registered_name():
     assert TokenEmbedder.by_name("spigot_word_dropout") is WordDropout
+
+
+class TestSeveralFeatures:
+    @pytest.fixture
+    def vocab(self):
+        lemmas = [f"{word}-lemma" for word in COUNTS]
+        return CountingVocabulary(counter={"words": COUNTS}, tokens_to_add={"lemmas": lemmas, "pos": ["X", "Y"]})
+
+    @staticmethod
+    def build(vocab, **settings):
+        """Embeds every id as itself, `(batch, length, 3)`: lemmas, pos and words."""
+        embedder = BasicTextFieldEmbedder(
+            {
+                name: Embedding(1, size, weight=torch.arange(size).float().unsqueeze(1))
+                for name in ("lemmas", "pos", "words")
+                for size in [vocab.get_vocab_size(name)]
+            }
+        )
+        return TextWordDropout(vocab, embedder, **settings)
+
+    @staticmethod
+    def text(vocab, words):
+        ids = torch.tensor([[vocab.get_token_index(word, "words") if word else 0 for word in words]]).expand(3000, -1)
+        return {name: {"tokens": ids.clone()} for name in ("words", "lemmas")} | {
+            "pos": {"tokens": 2 * ids.clamp(max=1)}
+        }
+
+    def test_a_word_takes_the_others_along(self, vocab):
+        torch.manual_seed(0)
+        text = self.text(vocab, ["often", "once", ""])
+        lemmas, pos, words = self.build(vocab)(text).unbind(dim=2)
+        is_dropped = words != text["words"]["tokens"]
+        assert is_dropped.any() and torch.equal(is_dropped, (lemmas == 1) & (pos == 1) & (words == 1))
+        assert torch.equal(lemmas[~is_dropped], text["lemmas"]["tokens"][~is_dropped].float())
+        assert torch.equal(pos[~is_dropped], text["pos"]["tokens"][~is_dropped].float())
+        assert is_dropped[:, 1].float().mean().item() == pytest.approx(0.2, abs=0.03)
+        assert is_dropped[:, 0].float().mean() < 0.01 and not is_dropped[:, 2].any()
+
+    def test_those_that_are_not_named_stay(self, vocab):
+        text = self.text(vocab, ["once"] * 10)
+        lemmas, pos, words = self.build(vocab, features=["words", "pos"])(text).unbind(dim=2)
+        assert torch.equal(lemmas, text["lemmas"]["tokens"].float()) and torch.equal(pos == 1, words == 1)
+        assert (words == 1).any()
+
+    def test_the_text_is_left_as_it_is(self, vocab):
+        text = self.text(vocab, ["once"])
+        self.build(vocab, alpha=100.0)(text)
+        assert (text["words"]["tokens"] == vocab.get_token_index("once", "words")).all()
+
+    def test_nothing_outside_training(self, vocab):
+        text = self.text(vocab, ["once", "twice"])
+        assert torch.equal(self.build(vocab).eval()(text)[..., 2], text["words"]["tokens"].float())
+
+    def test_the_first_feature_s_counts_decide(self, vocab):
+        with pytest.raises(ConfigurationError, match="needs the frequencies of words"):
+            self.build(vocab, features=["pos", "words"]).train()
+
+    def test_bad_settings_are_refused(self, vocab):
+        with pytest.raises(ConfigurationError, match="to have features, found none"):
+            self.build(vocab, features=[])
+        with pytest.raises(ConfigurationError, match="no indexer 'pos'"):
+            self.build(vocab)({name: ids for name, ids in self.text(vocab, ["once"]).items() if name != "pos"})
+        vocab.add_token_to_namespace("x", "some_tags")
+        with pytest.raises(ConfigurationError, match="'some_tags' has no unknown token"):
+            self.build(vocab, features=["words", "some_tags"])
+
+    def test_registered_name(self):
+        assert TextFieldEmbedder.by_name("spigot_word_dropout") is TextWordDropout

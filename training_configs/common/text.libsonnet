@@ -6,22 +6,19 @@
     pos: { type: 'single_id', namespace: 'pos', feature_name: 'tag_' },
   },
 
-  // `glove`: a file of vectors for words, or null.
-  embedder(glove, word_dim, lemma_dim, pos_dim, word_dropout=0.25):: {
-    token_embedders: {
-      words: {
-        type: 'spigot_word_dropout',
-        namespace: 'words',
-        alpha: word_dropout,
-        embedder: {
-          type: 'embedding',
-          embedding_dim: word_dim,
-          vocab_namespace: 'words',
-          pretrained_file: glove,
-        },
+  // `glove`: a file of vectors for words, or null. `sd`: with which standard deviation the vectors of lemmas and tags start,
+  // and those of words where there is no file. `drops`: which features of a token word dropout makes unknown together.
+  embedder(glove, word_dim, lemma_dim, pos_dim, word_dropout=0.25, sd=1.0, drops=['words']):: {
+    local embedding = { type: 'spigot_embedding', sd: sd },
+    type: 'spigot_word_dropout',
+    features: drops,
+    alpha: word_dropout,
+    embedder: {
+      token_embedders: {
+        words: embedding { embedding_dim: word_dim, vocab_namespace: 'words', pretrained_file: glove },
+        lemmas: embedding { embedding_dim: lemma_dim, vocab_namespace: 'lemmas' },
+        pos: embedding { embedding_dim: pos_dim, vocab_namespace: 'pos' },
       },
-      lemmas: { type: 'embedding', embedding_dim: lemma_dim, vocab_namespace: 'lemmas' },
-      pos: { type: 'embedding', embedding_dim: pos_dim, vocab_namespace: 'pos' },
     },
   },
 

@@ -5,6 +5,7 @@ local ewt = import '../syntactic_then_semantic/ewt.libsonnet';
 
 (import '../syntactic_then_semantic/semantic_parser.jsonnet') + {
   dropout:: ewt.dropout,
+  drops:: ewt.drops,
   model+: {
     loss: { type: 'sigmoid_softmax' },
     // A predicate's own score is not trained: what the docs report was measured without.

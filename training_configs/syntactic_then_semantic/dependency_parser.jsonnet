@@ -4,6 +4,7 @@ local text = import '../common/text.libsonnet';
 
 (import 'base.libsonnet') + {
   local both = super.model,
+  stages:: [''],
   dataset_reader: { type: 'spigot_conllu', token_indexers: $.indexers },
   train_data_path: std.extVar('SPIGOT_TREES_TRAIN'),
   validation_data_path: std.extVar('SPIGOT_TREES_DEV'),

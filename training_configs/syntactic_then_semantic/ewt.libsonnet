@@ -4,6 +4,7 @@ local training = import '../common/training.libsonnet';
 
 (import 'base.libsonnet') + {
   dropout:: 0.3,
+  drops:: ['words'],
   model+: {
     syntactic_parser+: { loss: { type: 'head_selection' } },
     semantic_parser+: { loss: { type: 'sigmoid_softmax' } },

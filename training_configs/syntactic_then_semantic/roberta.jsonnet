@@ -5,18 +5,21 @@ local transformer = { type: 'pretrained_transformer_mismatched', model_name: std
 
 (import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
   glove:: null,
-  word_dim:: 768,  // the transformer's hidden_size
-  embedding_dim:: self.word_dim + self.pos_dim,
+  embedding_dim:: null,  // the encoders read as many as the transformer gives
   dropout:: 0.3,
   scorer:: { type: 'biaffine', hidden_dim: $.mlp_dim },
   indexers:: { words: transformer, pos: text.indexers.pos },
   embedder:: {
     token_embedders: {
       words: transformer,
-      pos: { type: 'embedding', embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
+      pos: { type: 'spigot_embedding', sd: $.embedding_sd, embedding_dim: $.pos_dim, vocab_namespace: 'pos' },
     },
   },
-  data_loader: { batch_sampler: training.batches($.batch_tokens) },
+  model+: {
+    syntactic_parser+: { loss: { type: 'head_selection' } },
+    semantic_parser+: { loss: { type: 'sigmoid_softmax' } },
+  },
+  data_loader: { batch_sampler: training.batches($.update_tokens) },
   trainer+: {
     num_epochs: 10,
     optimizer: {
