@@ -116,6 +116,9 @@ class DependencyParser(Parser):
         """The arc scores, `(batch, length, length)`, `[modifier, head]`, of `encoded` tokens."""
         return self.arc_scorer(encoded, encoded)
 
+    def structure_scores(self, tokens: TextFieldTensors) -> torch.Tensor:
+        return self.score(self.encode(tokens)[0])
+
     def parse(
         self,
         encoded: torch.Tensor,

@@ -98,6 +98,8 @@ class Imle(NoisyDifference):
         How long no gradient passes, and how it then sets in.
     """
 
+    has_target = True
+
     def __init__(
         self,
         structure: Structure,

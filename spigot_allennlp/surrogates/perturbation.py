@@ -56,6 +56,14 @@ class PerturbAndMap(StructuredArgmax):
     def needs_loss(self) -> bool:
         return self.argmax.needs_loss
 
+    @property
+    def has_target(self) -> bool:
+        return self.argmax.has_target
+
+    @property
+    def max_gradient_norm(self) -> float | None:
+        return self.argmax.max_gradient_norm
+
     def see_gradient_of(self, loss: torch.Tensor) -> None:
         super().see_gradient_of(loss)
         self.argmax.see_gradient_of(loss)

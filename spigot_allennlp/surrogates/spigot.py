@@ -42,6 +42,8 @@ class Spigot(SurrogateArgmax):
         How long no gradient passes, and how it then sets in.
     """
 
+    has_target = True
+
     def __init__(
         self,
         structure: Structure,

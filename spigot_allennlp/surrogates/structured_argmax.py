@@ -46,6 +46,10 @@ class StructuredArgmax(torch.nn.Module, Registrable):
     default_implementation = "spigot"
     needs = ("argmax",)
     """The operations of a structure without which there is nothing to go forward or back."""
+    has_target: bool = False
+    """Whether what stands for `dL/ds` is the way to a target: the difference of two points of a polytope."""
+    max_gradient_norm: float | None = None
+    """To what norm each sentence's `dL/dz` is scaled down; `None` if it is not."""
     observer: Observer | None = None
     """
     What is told of each forward pass: the scores, as a node of autograd's graph at which what stands for `dL/ds`
@@ -57,7 +61,8 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         structure.require(*self.needs, by=registered_name(self, StructuredArgmax))
         self.structure = structure
         self.warm_up = warm_up
-        self._factor: torch.Tensor | float = 1.0  # of the loss, on its way back
+        self.factor: torch.Tensor | float = 1.0
+        """By what the loss was multiplied on its way back."""
 
     @property
     def passes_mixture(self) -> bool:
@@ -89,7 +94,7 @@ class StructuredArgmax(torch.nn.Module, Registrable):
             `scores` is 0 there too; and where -inf forbids a part, `dL/dz` is not looked at.
         """
         if not _computes_again():
-            self._factor = 1.0
+            self.factor = 1.0
         if scores.requires_grad and torch.is_grad_enabled():
             # A node of its own, even without a warm-up: gradients are then added up in one order, observed or not.
             scores = scores.view_as(scores) if self.warm_up is None else self.warm_up(scores)
@@ -127,7 +132,7 @@ class StructuredArgmax(torch.nn.Module, Registrable):
 
     def _see_factor(self, factor: torch.Tensor) -> None:
         # Where it is 0, so is what comes back.
-        self._factor = factor.detach().float().masked_fill(factor == 0, 1.0)
+        self.factor = factor.detach().float().masked_fill(factor == 0, 1.0)
 
 
 class Surrogate(torch.autograd.Function):
@@ -218,7 +223,7 @@ class SurrogateArgmax(StructuredArgmax):
             # float16 and bfloat16 would lose small steps.
             dtype = torch.promote_types(d_z.dtype, torch.float32)
             parts = self.structure.parts(scores, mask) & (scores > -torch.inf)
-            gradient = d_z.to(dtype).where(parts, 0.0) / self._factor
+            gradient = d_z.to(dtype).where(parts, 0.0) / self.factor
             # A gradient that is not finite is not to stop here: whoever scales losses skips the step and goes on.
             broken = ~gradient.isfinite().flatten(1).all(dim=1).view(-1, *[1] * (gradient.dim() - 1))
 
@@ -229,7 +234,7 @@ class SurrogateArgmax(StructuredArgmax):
                 return clip(_gradient_of(loss_at, point.to(d_z.dtype)).to(dtype).where(parts, 0.0))
 
             step = Step(step_size(), clip(gradient), gradient_at)
-            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask) * self._factor
+            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask) * self.factor
             return d_scores.masked_fill(broken, torch.nan).to(d_z.dtype)
 
         return Surrogate.apply(scores, decode, pull_back)

@@ -54,10 +54,20 @@ def test_adam_leaves_the_first_stage_alone_while_it_gets_nothing() -> None:
 @every_run
 @pytest.mark.parametrize("uses", [1, 2])
 def test_a_pass_counts_once_though_checkpointing_computes_it_again(run: Run, uses: int) -> None:
-    layers = [build("spigot", WarmUp(delay=1, num_passes=8)) for _ in "12"]
+    layers = [build("spigot", WarmUp(num_passes=20)) for _ in "12"]
     found, expected = train(layers[0], run, uses=uses), train(layers[1], lambda f, scores: f(scores), uses=uses)
     torch.testing.assert_close(found, expected)
     assert int(layers[0].warm_up.passes) == 5 * uses
+
+
+@every_run
+def test_passes_without_a_gradient_count_with_checkpointing_too(run: Run) -> None:
+    layer = build("spigot", WarmUp(delay=2))
+    for passes in range(1, 5):
+        scores = random("single_head").requires_grad_()
+        (run(lambda s: layer(2 * s, MASK), scores) * random("single_head", 1)).sum().backward()
+        assert (scores.grad is None) == (passes <= 2)
+        assert int(layer.warm_up.passes) == passes
 
 
 def test_only_training_counts_and_only_what_comes_back() -> None:
