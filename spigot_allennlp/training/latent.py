@@ -154,14 +154,9 @@ def _cells(z: torch.Tensor) -> list[Cells]:
 
 
 def _cosines(
-    model: Model,
-    layer: StructuredArgmax,
-    seen: tuple[torch.Tensor, torch.Tensor],
-    loss: torch.Tensor,
-    gold: torch.Tensor,
+    model: Model, scores: torch.Tensor, mask: torch.Tensor, loss: torch.Tensor, gold: torch.Tensor
 ) -> list[float | None]:
     tree_loss = next((module for module in model.modules() if isinstance(module, TreeLoss)), None)
-    scores, mask = seen
     (surrogate,) = torch.autograd.grad(loss, scores, allow_unused=True)
     if tree_loss is None or surrogate is None:
         return [None] * len(scores)

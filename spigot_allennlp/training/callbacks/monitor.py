@@ -68,7 +68,8 @@ class MonitorCallback(TrainerCallback):
         self._watch = GradientWatch(layer, self.every)
         self._watch.__enter__()
         if is_primary:
-            loader = trainer._validation_data_loader or trainer.data_loader
+            loader = trainer._validation_data_loader
+            loader = trainer.data_loader if loader is None else loader
             self._kinds = _first_of_each_kind(loader.iter_instances(), self.num_sentences)
         if self._recovered:
             self._watch.load_state_dict(self._recovered["watch"])
