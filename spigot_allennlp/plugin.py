@@ -12,6 +12,7 @@ import spigot_allennlp.modules
 import spigot_allennlp.predictors
 import spigot_allennlp.structures
 import spigot_allennlp.surrogates
+import spigot_allennlp.training.callbacks
 import spigot_allennlp.training.metrics  # noqa: F401
 from spigot_allennlp.framework import libraries
 from spigot_allennlp.framework.bad_input import hook

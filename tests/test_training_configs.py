@@ -82,12 +82,22 @@ def pruner(tmp_path_factory) -> Path:
         return train_small("syntactic_then_semantic/pruner.jsonnet", folder) / "model.tar.gz"
 
 
+@pytest.fixture(scope="session")
+def tree_parser(tmp_path_factory) -> Path:
+    """The archive that `few_trees.jsonnet` starts from."""
+    folder = tmp_path_factory.mktemp("tree_parser")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        set_environment(monkeypatch, folder)
+        return train_small("syntactic_then_semantic/few_trees_parser.jsonnet", folder) / "model.tar.gz"
+
+
 @pytest.fixture
-def environment(tmp_path, transformer, parser, pruner, monkeypatch) -> None:
+def environment(tmp_path, transformer, parser, tree_parser, pruner, monkeypatch) -> None:
     set_environment(monkeypatch, tmp_path)
     monkeypatch.setenv("SPIGOT_TRANSFORMER", str(transformer))
     monkeypatch.setenv("SPIGOT_PARSER", str(parser))
     monkeypatch.setenv("SPIGOT_PRUNER", str(pruner))
+    monkeypatch.setenv("SPIGOT_TREE_PARSER", str(tree_parser))
 
 
 def test_there_are_configs():

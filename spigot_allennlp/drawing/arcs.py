@@ -16,21 +16,23 @@ _MARGIN = 50
 _LEGEND_HEIGHT = 40
 
 Arc = tuple[int, int, str]
+Meanings = tuple[str, str, str]
+DIFFERENCES: Meanings = ("predicted and gold", "only predicted", "only gold")
+CHANGES: Meanings = ("as before", "new", "gone")
 
 
 class _Kind(NamedTuple):
     """How what is predicted, gold or both is told apart, by more than its colour."""
 
-    meaning: str
     prefix: str
     color: str
     dashes: str
 
 
 # Colours that the colour-blind can tell apart, with a contrast of at least 3.9 on white and on black.
-_BOTH = _Kind("predicted and gold", "", "currentColor", "none")
-_SPURIOUS = _Kind("only predicted", "+", "#D55E00", "2 3")
-_MISSED = _Kind("only gold", "\N{MINUS SIGN}", "#2F80ED", "9 4")
+_BOTH = _Kind("", "currentColor", "none")
+_SPURIOUS = _Kind("+", "#D55E00", "2 3")
+_MISSED = _Kind("\N{MINUS SIGN}", "#2F80ED", "9 4")
 
 
 def draw_tree(
@@ -38,6 +40,7 @@ def draw_tree(
     heads: Sequence[int],
     head_tags: Sequence[str] | None = None,
     gold_heads: Sequence[int] | None = None,
+    meanings: Meanings = DIFFERENCES,
 ) -> str:
     """
     A dependency tree as an SVG document. The tokens whose head is ROOT are marked `root`.
@@ -52,6 +55,8 @@ def draw_tree(
     gold_heads : `Sequence[int]`, optional (default = `None`)
         What `heads` should be. Differences are coloured, dashed and marked with a plus sign (only predicted) or a
         minus sign (only gold).
+    meanings : `tuple[str, str, str]`, optional
+        What the legend says of arcs in both, in `heads` alone and in `gold_heads` alone.
 
     # Raises
 
@@ -69,7 +74,8 @@ def draw_tree(
             (head, modifier, label if head == predicted else "")
             for head, (predicted, modifier, label) in zip(gold_heads, arcs, strict=True)
         ]
-    return _draw(tokens, *_split(arcs), *((None, None) if gold is None else _split(gold)), mark="root")
+    gold_parts = (None, None) if gold is None else _split(gold)
+    return _draw(tokens, *_split(arcs), *gold_parts, mark="root", meanings=meanings)
 
 
 def draw_graph(
@@ -78,6 +84,7 @@ def draw_graph(
     tops: Collection[int] = (),
     gold: Iterable[Arc] | None = None,
     gold_tops: Collection[int] | None = None,
+    meanings: Meanings = DIFFERENCES,
 ) -> str:
     """
     A semantic graph as an SVG document. Its tops are marked `top`.
@@ -93,12 +100,14 @@ def draw_graph(
         minus sign (only gold); an arc with another label is one of each.
     gold_tops : `Collection[int]`, optional (default = `None`)
         What `tops` should be.
+    meanings : `tuple[str, str, str]`, optional
+        What the legend says of arcs in both, in `arcs` alone and in `gold` alone.
 
     # Raises
 
     `ValueError` for arcs from a token to itself or out of the sentence.
     """
-    return _draw(tokens, arcs, tops, gold, gold_tops, mark="top")
+    return _draw(tokens, arcs, tops, gold, gold_tops, mark="top", meanings=meanings)
 
 
 def stack(pictures: Sequence[str]) -> str:
@@ -129,6 +138,7 @@ def _draw(
     gold_arcs: Iterable[Arc] | None,
     gold_marked: Collection[int] | None,
     mark: str,
+    meanings: Meanings,
 ) -> str:
     kinds = _compare(map(tuple, arcs), None if gold_arcs is None else map(tuple, gold_arcs))
     mark_kinds = _compare(marked, gold_marked)
@@ -153,7 +163,7 @@ def _draw(
             tag.set("fill", mark_kinds[position].color)
     width, height = float(picture.get("width", 0)), float(picture.get("height", 0))
     if gold_arcs is not None:
-        width = max(width, _add_legend(picture, height))
+        width = max(width, _add_legend(picture, height, meanings))
         height += _LEGEND_HEIGHT
     _set_size(picture, width, height)
     return ElementTree.tostring(picture, encoding="unicode")
@@ -200,16 +210,16 @@ def _compare(predicted: Iterable, gold: Iterable | None) -> dict:
     return kinds | {item: _MISSED for item in gold if item not in kinds}
 
 
-def _add_legend(picture: ElementTree.Element, y: float) -> float:
+def _add_legend(picture: ElementTree.Element, y: float, meanings: Meanings) -> float:
     """Adds a line and its meaning for each kind below `y`, and returns the width they take."""
     x = _MARGIN / 2
-    for kind in (_BOTH, _SPURIOUS, _MISSED):
+    for kind, meaning in zip((_BOTH, _SPURIOUS, _MISSED), meanings, strict=True):
         entry = ElementTree.SubElement(picture, f"{{{_SVG}}}g", {"class": "legend", "color": kind.color})
         path = {"d": f"M{x:g},{y + 15:g} h40", "stroke": "currentColor", "stroke-width": "2px"}
         ElementTree.SubElement(entry, f"{{{_SVG}}}path", {**path, "stroke-dasharray": kind.dashes})
         place = {"x": f"{x + 50:g}", "y": f"{y + 20:g}", "fill": "currentColor", "font-size": "0.8em"}
         text = ElementTree.SubElement(entry, f"{{{_SVG}}}text", place)
-        text.text = f"{kind.prefix} {kind.meaning}".strip()
+        text.text = f"{kind.prefix} {meaning}".strip()
         x += 70 + 9 * len(text.text)
     return x
 

@@ -15,11 +15,16 @@ from spigot_allennlp.training.metrics import CountingMetric
 
 def counts_alone(model: Module) -> bool:
     """Whether all metrics of the model count alone while a pass goes on, so that no worker needs the others."""
+    metrics = metrics_of(model)
+    return bool(metrics) and all(isinstance(metric, CountingMetric) for metric in metrics)
+
+
+def metrics_of(model: Module) -> list[Metric]:
+    """The metrics of a model and its stages."""
     attributes = [attribute for module in model.modules() for attribute in vars(module).values()]
     for container in [attribute for attribute in attributes if isinstance(attribute, (dict, list, tuple))]:
         attributes += container.values() if isinstance(container, dict) else container
-    metrics = [attribute for attribute in attributes if isinstance(attribute, Metric)]
-    return bool(metrics) and all(isinstance(metric, CountingMetric) for metric in metrics)
+    return [attribute for attribute in attributes if isinstance(attribute, Metric)]
 
 
 def may_leave_parameters(model: Module) -> bool:

@@ -122,6 +122,10 @@ class DependencyParser(Parser):
         """The arc scores, `(batch, length, length)`, `[modifier, head]`, of `encoded` tokens."""
         return self.arc_scorer(encoded, encoded)
 
+    def structure_scores(self, tokens: TextFieldTensors) -> torch.Tensor:
+        encoded, mask = self.encode(tokens)
+        return self.prune(self.score(encoded), tokens, mask)
+
     def prune(
         self,
         scores: torch.Tensor,

@@ -41,11 +41,16 @@ class Parser(Model):
         self.encoder = encoder
         with explained(ValueError, by=lambda error: f"Dropout: {error}"):
             self.dropout = torch.nn.Dropout(dropout)
+        self.is_pretrained = False
 
     def encode(self, tokens: TextFieldTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoded tokens, `(batch, length, encoder_dim)`, and their mask, `(batch, length)` bool."""
         mask = get_text_field_mask(tokens)
         return self.dropout(self.encoder(self.text_field_embedder(tokens), mask)), mask
+
+    def structure_scores(self, tokens: TextFieldTensors) -> torch.Tensor:
+        """The scores of all parts of the parser's structure, as its argmax takes them."""
+        raise NotImplementedError
 
     def start_from(self, archive_file: Optional[str]) -> None:
         """
@@ -83,6 +88,7 @@ class Parser(Model):
             new_state[name] = value
         self.load_state_dict(new_state)
         keep(self.parameters())
+        self.is_pretrained = True
 
     def _match_rows(
         self,

@@ -153,6 +153,9 @@ class SemanticParser(Parser):
         """The worth of every part, `(batch, length, length, num_labels)`: what an argmax takes."""
         return self.loss.part_scores(scores)
 
+    def structure_scores(self, tokens: TextFieldTensors) -> torch.Tensor:
+        return self.part_scores(self.score(self.encode(tokens)[0]))
+
     def best_labels(self, scores: GraphScores, mask: torch.Tensor) -> torch.Tensor:
         """The best graphs, in the form of `graph`."""
         with torch.no_grad():

@@ -12,11 +12,12 @@ from allennlp.nn.util import get_text_field_mask
 from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.checks import not_negative
+from spigot_allennlp.models.anchor import Anchor
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import SemanticParser
 from spigot_allennlp.models.stage import construct_stage, read_weights
-from spigot_allennlp.modules import GraphFeatures, GraphScores
+from spigot_allennlp.modules import GraphFeatures
 from spigot_allennlp.structures import SemanticGraph
 from spigot_allennlp.surrogates import StructuredArgmax
 from spigot_allennlp.surrogates.structured_argmax import LossAt
@@ -63,6 +64,10 @@ class SemanticThenSentiment(Model):
         Whether the parser is trained. One that is not stays as it is, without dropout.
     parser_loss_weight : `float`, optional (default = `1.0`)
         Of the loss on graphs.
+    pretrained_kl_weight : `float`, optional (default = `0.0`)
+        How strongly training holds the parser to what it was pretrained to: the weight of the divergence
+        `KL(pretrained || current)` between distributions over graphs, where a batch has labels. It needs the
+        `pretrained_file` of `semantic_parser`.
     pruning_threshold : `float`, optional (default = `0.0`)
         Labelled arcs whose marginal probability under the parser is below it are no parts of the intermediate graph.
         Of a hundred thousand labelled pairs in a long sentence nearly all are absurd, and SPIGOT, which can only raise
@@ -85,6 +90,7 @@ class SemanticThenSentiment(Model):
         dropout: float = 0.0,
         update_parser: bool = True,
         parser_loss_weight: float = 1.0,
+        pretrained_kl_weight: float = 0.0,
         pruning_threshold: float = 0.0,
         initializer: InitializerApplicator = InitializerApplicator(),
         **kwargs,
@@ -109,6 +115,9 @@ class SemanticThenSentiment(Model):
         self.update_parser = update_parser
         self.parser_loss_weight = not_negative("parser_loss_weight", parser_loss_weight)
         self.pruning_threshold = not_negative("pruning_threshold", pruning_threshold)
+        self.anchor = None
+        if pretrained_kl_weight and semantic_parser is not None and update_parser:
+            self.anchor = Anchor(semantic_parser, "semantic_parser", pretrained_kl_weight)
         if semantic_parser is not None and not update_parser:
             semantic_parser.requires_grad_(False)
 
@@ -177,7 +186,8 @@ class SemanticThenSentiment(Model):
                     raise ConfigurationError("graphs without labels have nothing to teach where update_parser is false")
                 chosen = self.semantic_parser.best_labels(scores, mask)
             else:
-                z, chosen = self._read(scores, mask, label_loss)
+                part_scores = self.semantic_parser.part_scores(scores)
+                z, chosen = self._read(part_scores, mask, label_loss)
             if graph is not None or not self.training:
                 output = self.semantic_parser.parse(scores, mask, chosen, graph)
             if "loss" in output:
@@ -192,6 +202,8 @@ class SemanticThenSentiment(Model):
         output["probabilities"] = output["logits"].softmax(dim=1)
         if label is not None:
             output["loss"] = output.get("loss", 0) + cross_entropy(output["logits"], label, reduction="sum")
+            if self.training and self.anchor is not None:
+                output["loss"] = output["loss"] + self.anchor.loss(tokens, part_scores, mask)
             if self.intermediate is not None:
                 self.intermediate.see_gradient_of(output["loss"])
             self.accuracy(output["logits"], label)
@@ -205,13 +217,14 @@ class SemanticThenSentiment(Model):
             sentence = self.feedforward(sentence)
         return self.projection(sentence)
 
-    def _read(self, scores: GraphScores, mask: torch.Tensor, loss_at: LossAt) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read(
+        self, part_scores: torch.Tensor, mask: torch.Tensor, loss_at: LossAt
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         What the classifier reads, `(batch, length, length, labels)`, and the graph that was chosen: the same or, of a
         mixture, the best one, `(batch, length, length)` int64, the label of each arc, -1 where none is.
         """
         structure = self.intermediate.structure
-        part_scores = self.semantic_parser.part_scores(scores)
         if self.pruning_threshold:
             with torch.no_grad():
                 improbable = structure.marginals(part_scores, mask) < self.pruning_threshold

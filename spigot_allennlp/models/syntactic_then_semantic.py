@@ -8,6 +8,7 @@ from allennlp.models import Model
 from allennlp.nn import InitializerApplicator
 
 from spigot_allennlp.checks import not_negative
+from spigot_allennlp.models.anchor import Anchor
 from spigot_allennlp.models.dependency_parser import DependencyParser
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.semantic_parser import SemanticParser
@@ -43,6 +44,10 @@ class SyntacticThenSemantic(Model):
     intermediate : `StructuredArgmax`
         What stands between the two.
     syntactic_loss_weight : `float`, optional (default = `1.0`)
+    pretrained_kl_weight : `float`, optional (default = `0.0`)
+        How strongly training holds the first stage to what it was pretrained to: the weight of the divergence
+        `KL(pretrained || current)` between distributions over trees, where a batch has graphs. It needs the
+        `pretrained_file` of `syntactic_parser`, and a structure with sums.
     initializer : `InitializerApplicator`, optional
     """
 
@@ -55,6 +60,7 @@ class SyntacticThenSemantic(Model):
         semantic_parser: Lazy[Model],
         intermediate: StructuredArgmax,
         syntactic_loss_weight: float = 1.0,
+        pretrained_kl_weight: float = 0.0,
         initializer: InitializerApplicator = InitializerApplicator(),
         **kwargs,
     ) -> None:
@@ -78,6 +84,9 @@ class SyntacticThenSemantic(Model):
             encoder=self.syntactic_parser.encoder,
             reads_trees=True,
         )
+        self.anchor = None
+        if pretrained_kl_weight:
+            self.anchor = Anchor(self.syntactic_parser, "syntactic_parser", pretrained_kl_weight)
         self.syntactic_loss_weight = not_negative("syntactic_loss_weight", syntactic_loss_weight)
         self._shares_encoder = (
             self.semantic_parser.encoder is self.syntactic_parser.encoder
@@ -140,6 +149,8 @@ class SyntacticThenSemantic(Model):
         graph_scores = self.semantic_parser.score(encoded, z)
         graphs = self.semantic_parser.best_labels(graph_scores, mask)
         semantic_output = self.semantic_parser.parse(graph_scores, mask, graphs, graph)
+        if self.training and self.anchor is not None:
+            semantic_output["loss"] = semantic_output["loss"] + self.anchor.loss(tokens, scores, mask)
         if "loss" in output and "loss" in semantic_output:
             semantic_output["loss"] = output["loss"] + semantic_output["loss"]
         output = {**output, **semantic_output}

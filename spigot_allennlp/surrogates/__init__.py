@@ -13,3 +13,4 @@ from spigot_allennlp.surrogates.spigot import SpigotCe as SpigotCe
 from spigot_allennlp.surrogates.spigot import SpigotEg as SpigotEg
 from spigot_allennlp.surrogates.step_size import StepSize as StepSize
 from spigot_allennlp.surrogates.structured_argmax import StructuredArgmax as StructuredArgmax
+from spigot_allennlp.surrogates.warm_up import WarmUp as WarmUp

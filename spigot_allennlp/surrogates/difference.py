@@ -8,6 +8,7 @@ from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.noise import GumbelNoise, Noise
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import LossAt, Step, StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.surrogates.warm_up import WarmUp
 
 
 @StructuredArgmax.register("blackbox")
@@ -29,6 +30,8 @@ class Blackbox(SurrogateArgmax):
         paper's lambda.
     max_gradient_norm : `float`, optional (default = `None`)
         Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
     def __init__(
@@ -36,8 +39,9 @@ class Blackbox(SurrogateArgmax):
         structure: Structure,
         step_size: StepSizeLike = 1.0,
         max_gradient_norm: Optional[float] = None,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm)
+        super().__init__(structure, step_size, max_gradient_norm, warm_up)
 
     def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return (z - self.structure.argmax(scores - step(), mask)) / step.size
@@ -56,15 +60,16 @@ class NoisyDifference(SurrogateArgmax):
         max_gradient_norm: Optional[float],
         noise_scale: float,
         noise: Optional[Noise],
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm)
+        super().__init__(structure, step_size, max_gradient_norm, warm_up)
         self.noise_scale = not_negative("noise_scale", noise_scale)
         self.noise = noise or GumbelNoise()
 
-    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
+    def take(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         if self.training:
             scores = scores + self.noise_scale * self.noise.like(scores)
-        return super().forward(scores, mask, loss_at)
+        return super().take(scores, mask, loss_at)
 
 
 @StructuredArgmax.register("imle")
@@ -89,7 +94,11 @@ class Imle(NoisyDifference):
         The scale of the noise, in units of the scores; not negative.
     noise : `Noise`, optional (default = `None`)
         Its distribution; `None` is that of Gumbel.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
+
+    has_target = True
 
     def __init__(
         self,
@@ -98,8 +107,9 @@ class Imle(NoisyDifference):
         max_gradient_norm: Optional[float] = None,
         noise_scale: float = 1.0,
         noise: Optional[Noise] = None,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm, noise_scale, noise)
+        super().__init__(structure, step_size, max_gradient_norm, noise_scale, noise, warm_up)
 
     def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return z - self.structure.argmax(scores - step(), mask)
@@ -138,6 +148,8 @@ class AdaptiveImle(NoisyDifference):
         The scale of the noise, in units of the scores; not negative.
     noise : `Noise`, optional (default = `None`)
         Its distribution; `None` is that of Gumbel.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
     def __init__(
@@ -149,8 +161,9 @@ class AdaptiveImle(NoisyDifference):
         decay: float = 0.9,
         noise_scale: float = 1.0,
         noise: Optional[Noise] = None,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, 1.0, None, noise_scale, noise)
+        super().__init__(structure, 1.0, None, noise_scale, noise, warm_up)
         self.beta_step = not_negative("beta_step", beta_step)
         self.informative_parts = positive("informative_parts", informative_parts)
         self.decay = fraction("decay", decay)

@@ -8,6 +8,7 @@ from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import LossAt, Step, StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.surrogates.warm_up import WarmUp
 
 PROJECTIONS = ("none", "mean", "norm", "std")
 
@@ -37,6 +38,8 @@ class Identity(SurrogateArgmax):
     margin : `float`, optional (default = `0.0`)
         In training, half of it is added to or subtracted from each projected score, by the toss of a coin, so that the
         best structure must be ahead by a margin; not negative.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
     def __init__(
@@ -46,18 +49,19 @@ class Identity(SurrogateArgmax):
         max_gradient_norm: Optional[float] = None,
         projection: str = "norm",
         margin: float = 0.0,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm)
+        super().__init__(structure, step_size, max_gradient_norm, warm_up)
         if projection not in PROJECTIONS:
             raise ConfigurationError(f"projection must be one of {', '.join(PROJECTIONS)}, but is {projection!r}")
         self.projection = projection
         self.margin = not_negative("margin", margin)
 
-    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
+    def take(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         scores = self.project(scores, mask)
         if self.training and self.margin:
             scores = scores + self.margin * (torch.randint_like(scores, 2) - 0.5)
-        return super().forward(scores, mask, loss_at)
+        return super().take(scores, mask, loss_at)
 
     def project(self, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The projected scores, differentiable."""

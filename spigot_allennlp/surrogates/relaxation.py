@@ -1,6 +1,9 @@
+from typing import Optional
+
 from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.structured_argmax import LossAt, StructuredArgmax
+from spigot_allennlp.surrogates.warm_up import WarmUp
 
 
 class Relaxation(StructuredArgmax):
@@ -13,17 +16,19 @@ class Relaxation(StructuredArgmax):
         What is predicted.
     hard_at_test : `bool`, optional (default = `False`)
         Whether the best structure stands in for the mixture when the module is not in training.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
-    def __init__(self, structure: Structure, hard_at_test: bool = False) -> None:
-        super().__init__(structure)
+    def __init__(self, structure: Structure, hard_at_test: bool = False, warm_up: Optional[WarmUp] = None) -> None:
+        super().__init__(structure, warm_up)
         self.hard_at_test = hard_at_test
 
     @property
     def passes_mixture(self) -> bool:
         return self.training or not self.hard_at_test
 
-    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
+    def take(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         return self.relax(scores, mask) if self.passes_mixture else self.structure.argmax(scores.detach(), mask)
 
     def relax(self, scores: Cells, mask: AnyMask) -> Cells:

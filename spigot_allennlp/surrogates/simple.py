@@ -4,6 +4,7 @@ from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import LossAt, Step, StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.surrogates.warm_up import WarmUp
 
 
 @StructuredArgmax.register("pipeline")
@@ -11,10 +12,11 @@ class Pipeline(StructuredArgmax):
     """
     The best structure, and no gradient: the first stage learns nothing from the second.
 
-    Registered as a `StructuredArgmax` with name "pipeline".
+    Registered as a `StructuredArgmax` with name "pipeline"; parameters as in `StructuredArgmax`, although there is
+    nothing to warm up.
     """
 
-    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
+    def take(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         return self.structure.argmax(scores.detach(), mask)
 
 
@@ -34,6 +36,8 @@ class StraightThrough(SurrogateArgmax):
         A factor on the gradient.
     max_gradient_norm : `float`, optional (default = `None`)
         Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
     def __init__(
@@ -41,8 +45,9 @@ class StraightThrough(SurrogateArgmax):
         structure: Structure,
         step_size: StepSizeLike = 1.0,
         max_gradient_norm: Optional[float] = None,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm)
+        super().__init__(structure, step_size, max_gradient_norm, warm_up)
 
     def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:
         return step()

@@ -9,6 +9,7 @@ from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure
 from spigot_allennlp.surrogates.step_size import StepSizeLike
 from spigot_allennlp.surrogates.structured_argmax import Step, StructuredArgmax, SurrogateArgmax
+from spigot_allennlp.surrogates.warm_up import WarmUp
 
 
 @StructuredArgmax.register("spigot")
@@ -37,7 +38,11 @@ class Spigot(SurrogateArgmax):
         [Mihaylova et al., 2020](https://aclanthology.org/2020.emnlp-main.171/). Each step but the first passes through
         the second stage once more, forward and backward: it needs `loss_at`. (Short steps along one and the same
         gradient would end where a long one does on products of simplexes, as "local" is for trees.)
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
+
+    has_target = True
 
     def __init__(
         self,
@@ -46,8 +51,9 @@ class Spigot(SurrogateArgmax):
         max_gradient_norm: Optional[float] = 1.0,
         polytope: str = "local",
         num_steps: int = 1,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm)
+        super().__init__(structure, step_size, max_gradient_norm, warm_up)
         if polytope not in structure.polytopes():
             names = ", ".join(structure.polytopes())
             raise ConfigurationError(f"polytope must be one of {names}, but is {polytope!r}")
@@ -95,7 +101,7 @@ class SpigotCe(Spigot):
 
     # Parameters
 
-    structure, step_size, max_gradient_norm, polytope
+    structure, step_size, max_gradient_norm, polytope, warm_up
         As in [`Spigot`](#spigot).
     relaxed : `bool`, optional (default = `False`)
         Whether the marginals go forward in place of the best structure.
@@ -120,8 +126,9 @@ class SpigotCe(Spigot):
         hard_at_test: bool = False,
         num_steps: int = 1,
         gradient_at_marginals: bool = False,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
-        super().__init__(structure, step_size, max_gradient_norm, polytope, num_steps)
+        super().__init__(structure, step_size, max_gradient_norm, polytope, num_steps, warm_up)
         self.relaxed = relaxed
         self.hard_at_test = hard_at_test
         self.gradient_at_marginals = gradient_at_marginals
@@ -157,7 +164,7 @@ class SpigotEg(SpigotCe):
 
     # Parameters
 
-    structure, step_size, max_gradient_norm
+    structure, step_size, max_gradient_norm, warm_up
         As in [`Spigot`](#spigot).
     relaxed, hard_at_test
         As in [`SpigotCe`](#spigotce).
@@ -176,6 +183,7 @@ class SpigotEg(SpigotCe):
         hard_at_test: bool = False,
         num_steps: int = 1,
         gradient_at_marginals: bool = False,
+        warm_up: Optional[WarmUp] = None,
     ) -> None:
         super().__init__(
             structure,
@@ -185,6 +193,7 @@ class SpigotEg(SpigotCe):
             hard_at_test=hard_at_test,
             num_steps=num_steps,
             gradient_at_marginals=gradient_at_marginals,
+            warm_up=warm_up,
         )
 
     def pull_back(self, scores: Cells, z: Cells, step: Step, mask: AnyMask) -> Cells:

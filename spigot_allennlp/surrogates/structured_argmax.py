@@ -9,8 +9,10 @@ from spigot_allennlp.checks import positive
 from spigot_allennlp.nn.shapes import AnyMask, Cells
 from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates.step_size import ConstantStepSize, StepSize, StepSizeLike
+from spigot_allennlp.surrogates.warm_up import WarmUp
 
 LossAt = Callable[[torch.Tensor], torch.Tensor]
+Observer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
 class StructuredArgmax(torch.nn.Module, Registrable):
@@ -37,16 +39,30 @@ class StructuredArgmax(torch.nn.Module, Registrable):
 
     structure : `Structure`
         What is predicted.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
     default_implementation = "spigot"
     needs = ("argmax",)
     """The operations of a structure without which there is nothing to go forward or back."""
+    has_target: bool = False
+    """Whether what stands for `dL/ds` is the way to a target: the difference of two points of a polytope."""
+    max_gradient_norm: float | None = None
+    """To what norm each sentence's `dL/dz` is scaled down; `None` if it is not."""
+    observer: Observer | None = None
+    """
+    What is told of each forward pass: the scores, as a node of autograd's graph at which what stands for `dL/ds`
+    arrives, by itself and before any warm-up; the mask; and what goes forward. It must not change them.
+    """
 
-    def __init__(self, structure: Structure) -> None:
+    def __init__(self, structure: Structure, warm_up: Optional[WarmUp] = None) -> None:
         super().__init__()
         structure.require(*self.needs, by=registered_name(self, StructuredArgmax))
         self.structure = structure
+        self.warm_up = warm_up
+        self.factor: torch.Tensor | float = 1.0
+        """By what the loss was multiplied on its way back."""
 
     @property
     def passes_mixture(self) -> bool:
@@ -77,6 +93,20 @@ class StructuredArgmax(torch.nn.Module, Registrable):
             The structures, of the shape, dtype and device of `scores`; 0 where there is no part. The gradient of
             `scores` is 0 there too; and where -inf forbids a part, `dL/dz` is not looked at.
         """
+        if not _computes_again():
+            self.factor = 1.0
+        if scores.requires_grad and torch.is_grad_enabled():
+            # A node of its own, even without a warm-up: gradients are then added up in one order, observed or not.
+            scores = scores.view_as(scores) if self.warm_up is None else self.warm_up(scores)
+        if self.observer is None:
+            return self.take(scores, mask, loss_at)
+        scores = scores.view_as(scores)
+        z = self.take(scores, mask, loss_at)
+        self.observer(scores, mask, z)
+        return z
+
+    def take(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
+        """What `forward` returns, with the gradient of the rule; parameters are those of `forward`."""
         raise NotImplementedError
 
     def chosen(self, scores: Cells, mask: AnyMask, z: Cells) -> Cells:
@@ -97,6 +127,12 @@ class StructuredArgmax(torch.nn.Module, Registrable):
         loss : `torch.Tensor`
             `()`, computed from what `forward` returned last.
         """
+        if loss.requires_grad:
+            loss.register_hook(self._see_factor)
+
+    def _see_factor(self, factor: torch.Tensor) -> None:
+        # Where it is 0, so is what comes back.
+        self.factor = factor.detach().float().masked_fill(factor == 0, 1.0)
 
 
 class Surrogate(torch.autograd.Function):
@@ -158,27 +194,24 @@ class SurrogateArgmax(StructuredArgmax):
         How far to go against the gradient: dimensionless, positive, the same for all or by a schedule.
     max_gradient_norm : `float`, optional
         Each sentence's `dL/dz` is scaled down to this Euclidean norm if it is longer; `None` leaves it as it is.
+    warm_up : `WarmUp`, optional (default = `None`)
+        How long no gradient passes, and how it then sets in.
     """
 
-    def __init__(self, structure: Structure, step_size: StepSizeLike, max_gradient_norm: Optional[float]) -> None:
-        super().__init__(structure)
+    def __init__(
+        self,
+        structure: Structure,
+        step_size: StepSizeLike,
+        max_gradient_norm: Optional[float],
+        warm_up: Optional[WarmUp] = None,
+    ) -> None:
+        super().__init__(structure, warm_up)
         self.step_size = step_size if isinstance(step_size, StepSize) else ConstantStepSize(step_size)
         self.max_gradient_norm = None if max_gradient_norm is None else positive("max_gradient_norm", max_gradient_norm)
-        self._factor: torch.Tensor | float = 1.0  # of the loss, on its way back
 
-    def see_gradient_of(self, loss: torch.Tensor) -> None:
-        if loss.requires_grad:
-            loss.register_hook(self._see_factor)
-
-    def _see_factor(self, factor: torch.Tensor) -> None:
-        # Where it is 0, so is what comes back.
-        self._factor = factor.detach().float().masked_fill(factor == 0, 1.0)
-
-    def forward(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
+    def take(self, scores: Cells, mask: AnyMask, loss_at: LossAt | None = None) -> Cells:
         if self.needs_loss and loss_at is None and scores.requires_grad and torch.is_grad_enabled():
             raise ValueError(f"{registered_name(self, StructuredArgmax)} with these settings needs loss_at, found none")
-        if not _computes_again():
-            self._factor = 1.0
         # Asked for in the backward pass, once, so that a schedule knows nothing of passes that are computed again.
         step_size = cache(self.step_size)
         loss_at = loss_at and _in_the_same_precision(loss_at, scores.device.type)
@@ -190,7 +223,7 @@ class SurrogateArgmax(StructuredArgmax):
             # float16 and bfloat16 would lose small steps.
             dtype = torch.promote_types(d_z.dtype, torch.float32)
             parts = self.structure.parts(scores, mask) & (scores > -torch.inf)
-            gradient = d_z.to(dtype).where(parts, 0.0) / self._factor
+            gradient = d_z.to(dtype).where(parts, 0.0) / self.factor
             # A gradient that is not finite is not to stop here: whoever scales losses skips the step and goes on.
             broken = ~gradient.isfinite().flatten(1).all(dim=1).view(-1, *[1] * (gradient.dim() - 1))
 
@@ -201,7 +234,7 @@ class SurrogateArgmax(StructuredArgmax):
                 return clip(_gradient_of(loss_at, point.to(d_z.dtype)).to(dtype).where(parts, 0.0))
 
             step = Step(step_size(), clip(gradient), gradient_at)
-            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask) * self._factor
+            d_scores = self.pull_back(scores.to(dtype), z.to(dtype), step, mask) * self.factor
             return d_scores.masked_fill(broken, torch.nan).to(d_z.dtype)
 
         return Surrogate.apply(scores, decode, pull_back)

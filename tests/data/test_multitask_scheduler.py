@@ -1,4 +1,5 @@
 import random
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -88,9 +89,21 @@ def test_a_number_of_batches_that_depends_on_the_instances_is_not_known_beforeha
     assert all(len(b) * max(map(length, b)) <= 60 for b in scheduler.batch_instances({"a": DATASETS["labels"]}))
 
 
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.5])
-def test_fractions_outside_their_range_are_refused(fraction):
-    with pytest.raises(ConfigurationError, match=rf"fraction of 'trees' must be above 0 and at most 1, got {fraction}"):
+@pytest.mark.parametrize("fraction, times", [(1, {1: 60}), (2.5, {2: 30, 3: 30}), (3, {3: 60})])
+def test_a_small_dataset_is_gone_through_several_times(fraction, times):
+    random.seed(0)
+    scheduler = InterleavedScheduler(BucketBatchSampler(8), fractions={"labels": fraction})
+    batches = scheduler.batch_instances(DATASETS)
+    assert scheduler.count_batches({"labels": 60, "trees": 100}) == len(batches)
+    assert all(len({id(instance) for instance in batch}) == len(batch) for batch in batches)
+    seen = Counter(id(instance) for batch in batches for instance in batch if "label" in instance.fields)
+    assert Counter(seen.values()) == times
+    assert datasets_of(batches).count("trees") == 13
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, float("inf")])
+def test_fractions_that_are_not_positive_are_refused(fraction):
+    with pytest.raises(ConfigurationError, match=rf"fraction of 'trees' must be a positive number, but is {fraction}"):
         InterleavedScheduler(BucketBatchSampler(8), fractions={"trees": fraction})
 
 

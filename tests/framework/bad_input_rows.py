@@ -137,8 +137,8 @@ SETTINGS = [
     ),
     (
         SENTIMENT,
-        {"data_loader.scheduler.fractions": {"graphs": 2}},
-        "the fraction of 'graphs' must be above 0 and at mo",
+        {"data_loader.scheduler.fractions": {"graphs": 0}},
+        "the fraction of 'graphs' must be a positive number, but is 0",
     ),
     (
         SENTIMENT,

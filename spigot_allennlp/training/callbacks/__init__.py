@@ -1,0 +1,1 @@
+from spigot_allennlp.training.callbacks.monitor import MonitorCallback as MonitorCallback
