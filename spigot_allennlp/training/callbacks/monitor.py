@@ -1,5 +1,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class MonitorCallback(TrainerCallback):
         self._recovered: dict[str, Any] = {}
         self._at_start: list[Cells] | None = None
         self._before: list[Cells] | None = None
+        self._names: AbstractSet[str] = set()
 
     def on_start(self, trainer: GradientDescentTrainer, is_primary: bool = True, **kwargs) -> None:
         super().on_start(trainer, is_primary, **kwargs)
@@ -95,6 +97,9 @@ class MonitorCallback(TrainerCallback):
         found |= {f"validation_{name}": figure for name, figure in figures.items()}
         self._draw(now, self._before, epoch + 1)
         self._before = [one.cells for one in now]
+        for name in self._names - found.keys():  # what there was in the epoch before alone
+            del metrics[name]
+        self._names = found.keys()
         metrics.update(found)
         dump_metrics(str(Path(self.serialization_dir) / f"metrics_epoch_{epoch}.json"), metrics)
         # Those that come after this one find the figures among the metrics.
