@@ -37,7 +37,7 @@ NAMES = {
     Metric: {"spigot_semantic_dependency_f1", "spigot_attachment_scores", "spigot_accuracy", "spigot_pruning"},
     TokenEmbedder: {"spigot_word_dropout", "spigot_embedding"},
     TextFieldEmbedder: {"spigot_word_dropout"},
-    TrainerCallback: {"spigot_recover"},
+    TrainerCallback: {"spigot_monitor", "spigot_recover"},
     Trainer: {"spigot"},
     Checkpointer: {"spigot"},
     BatchSampler: {"spigot_max_tokens"},

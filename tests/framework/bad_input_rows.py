@@ -128,7 +128,7 @@ SETTINGS = [
     ),
     (PARSER, {"trainer.validation_metric": "labelled_f1"}, "metric_name must start with + or -"),
     (PARSER, {"trainer.optimizer.type": "adamm"}, "adamm not in acceptable choices for trainer.optimizer.type"),
-    (PARSER, {"trainer.optimizer.lr": -1}, "AdamOptimizer: Invalid learning rate: -1"),
+    (PARSER, {"trainer.optimizer.lr": -1}, "AdamWOptimizer: Invalid learning rate: -1"),
     (PARSER, {"distributed": {"cuda_devices": [-1]}}, "Multiple cuda devices/nodes need to be configured"),
     (
         SENTIMENT,

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -123,7 +124,10 @@ class TestGradientAccumulation:
 
     def test_it_is_there_with_a_scaler(self, monkeypatch):
         def init(trainer, scaler):
-            vars(trainer).update(_scaler=scaler, _callbacks=[], _distributed=False, _serialization_dir="")
+            optimizer = SimpleNamespace(param_groups=[])
+            vars(trainer).update(
+                _scaler=scaler, _callbacks=[], _distributed=False, _serialization_dir="", optimizer=optimizer
+            )
 
         monkeypatch.setattr(GradientDescentTrainer, "__init__", init)
         for scaler, count in ((None, 0), (object(), 1)):
@@ -210,7 +214,10 @@ def test_what_the_optimizer_refuses_has_its_name(tmp_path, lr, expected):
 
 def test_test_data_is_refused_before_a_distributed_training(tmp_path, monkeypatch):
     def init(trainer, folder):
-        vars(trainer).update(_scaler=None, _callbacks=[], _distributed=True, _serialization_dir=folder)
+        optimizer = SimpleNamespace(param_groups=[])
+        vars(trainer).update(
+            _scaler=None, _callbacks=[], _distributed=True, _serialization_dir=folder, optimizer=optimizer
+        )
 
     monkeypatch.setattr(GradientDescentTrainer, "__init__", init)
     SpigotTrainer(tmp_path)  # where there is no config
