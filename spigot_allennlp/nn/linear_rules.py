@@ -89,6 +89,18 @@ class LinearRules:
         totals = np.array([signs @ flat[cells] for cells, signs in zip(self._cells, self._signs, strict=True)])
         return bool(((self._lower <= totals) & (totals <= self._upper)).all())
 
+    def as_upper_bounds(self, num_cells: int) -> tuple[np.ndarray, np.ndarray]:
+        """`matrix`, `(rules, num_cells)`, and `upper`, `(rules,)`: cells obey all rules if `matrix @ z <= upper`."""
+        matrix = np.zeros((len(self), num_cells))
+        for row, cells, signs in zip(matrix, self._cells, self._signs, strict=True):
+            np.add.at(row, cells, signs)
+        lower, upper = np.array(self._lower), np.array(self._upper)
+        from_above, from_below = upper < np.inf, lower > -np.inf
+        return (
+            np.concatenate((matrix[from_above], -matrix[from_below])),
+            np.concatenate((upper[from_above], -lower[from_below])),
+        )
+
     def best(self, scores: np.ndarray) -> np.ndarray | None:
         """
         The 0/1 cells that obey all rules and have the greatest score, of the shape of `scores`, or `None` if none do.

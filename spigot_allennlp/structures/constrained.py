@@ -40,10 +40,9 @@ class Constrained(Structure):
 
     def argmax(self, scores: Cells, mask: AnyMask) -> Cells:
         """
-        The other structure's argmax, where that obeys the rules. For the other sentences, one by one on the CPU, an
-        integer program with the rules of both, solved exactly by HiGHS. Where what makes a structure is too much to be
-        written down (that there are no cycles, say), the answer may be none: then the rules that it breaks join the
-        program ([Dantzig, Fulkerson & Johnson, 1954](https://doi.org/10.1287/opre.2.4.393)), and it is solved again.
+        The other structure's argmax, where that obeys the rules. For the other sentences, one by one on the CPU, what
+        the structure has in [`best_under`](./structure.md#best_under): integer programs, solved exactly by HiGHS, or,
+        of projective trees, many linear ones.
         """
         scores = scores.detach()
         best = self.structure.argmax(scores, mask)
@@ -52,7 +51,7 @@ class Constrained(Structure):
             rules = self._rules(parts[sentence])
             if not rules.are_obeyed_by(z):
                 values = np.where(parts[sentence], scores[sentence].double().cpu().numpy(), -np.inf)
-                z = self._best_under(rules, values, parts[sentence])
+                z = self.structure.best_under(rules, values, parts[sentence])
                 if z is None:
                     raise ValueError(
                         f"sentence {sentence} has no legal structure: too many of its scores are -inf, or forbidden by "
@@ -82,11 +81,6 @@ class Constrained(Structure):
             rules.extend(rule.linear_rules(parts))
         return rules
 
-    def _best_under(self, rules: LinearRules, scores: np.ndarray, parts: np.ndarray) -> np.ndarray | None:
-        rules.extend(self.structure.linear_rules(parts))
-        while (z := rules.best(scores)) is not None:
-            cuts = self.structure.cuts(z, parts)
-            if not len(cuts):
-                break
-            rules.extend(cuts)
-        return z
+    def best_under(self, rules: LinearRules, scores: np.ndarray, parts: np.ndarray) -> np.ndarray | None:
+        rules.extend(self._rules(parts))
+        return self.structure.best_under(rules, scores, parts)

@@ -101,6 +101,20 @@ class ProjectiveTree(DependencyTree):
         rules.add_derivation(_edges(len(tokens)), arcs | both, ("right", 0, len(tokens) - 1))
         return rules
 
+    def best_under(self, rules: LinearRules, scores: np.ndarray, parts: np.ndarray) -> np.ndarray | None:
+        """By [`column_generation`](../nn/column_generation.md) over Eisner's algorithm."""
+        from spigot_allennlp.nn.column_generation import best_under
+
+        mask = torch.from_numpy(parts.any(1))[None]
+
+        def argmax(values: np.ndarray) -> np.ndarray | None:
+            try:
+                return self.argmax(torch.from_numpy(values)[None], mask)[0].numpy()
+            except ValueError:
+                return None
+
+        return best_under(rules, scores, argmax)
+
 
 def _edges(size: int) -> Iterator[tuple[tuple[str, int, int], tuple[tuple[str, int, int], ...]]]:
     """Of what each span of Eisner's can be made, where single positions are there in any case."""

@@ -208,6 +208,23 @@ class Structure(Registrable):
         """Rules that all structures obey and `z`, 0/1 cells that obey `linear_rules`, breaks: none if it is one."""
         return LinearRules()
 
+    def best_under(self, rules: LinearRules, scores: np.ndarray, parts: np.ndarray) -> np.ndarray | None:
+        """
+        The best structure of one sentence that obeys further rules, or `None`. `scores` are float64, -inf off `parts`.
+
+        Unless a structure knows better, an integer program with the rules of both. Where what makes a structure is too
+        much to be written down (that there are no cycles, say), the answer may be none: then the rules that it breaks
+        join the program ([Dantzig, Fulkerson & Johnson, 1954](https://doi.org/10.1287/opre.2.4.393)), and it is solved
+        again.
+        """
+        rules.extend(self.linear_rules(parts))
+        while (z := rules.best(scores)) is not None:
+            cuts = self.cuts(z, parts)
+            if not len(cuts):
+                break
+            rules.extend(cuts)
+        return z
+
     def operations(self) -> frozenset[str]:
         """The names of the methods that can be called: those that the class writes, and those that follow from them."""
 

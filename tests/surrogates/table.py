@@ -3,7 +3,8 @@ The surrogates that all tests of surrogates are run over, crossed with every row
 carry them: to add one is to add a row here.
 
 A row says what the documentation does, in terms of a structure alone: `scores` have no gradient, `step` is the step
-size times the clipped gradient of what went forward, and there is no noise.
+size times the clipped gradient of what went forward (the gradient itself where there is no step size to set), and
+there is no noise.
 """
 
 from collections.abc import Callable
@@ -52,6 +53,17 @@ def moved(what: Forward) -> Backward:
     return backward
 
 
+def moved_as_far_as_the_scores(
+    structure: Structure, scores: torch.Tensor, step: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """`(best(scores) - best(scores - reach * step)) / reach`, where `reach * step` is as long as the scores."""
+    values = scores.where(structure.parts(scores, mask), 0.0)
+    reach = torch.stack([s.norm() / g.norm() for s, g in zip(values, step, strict=True)])
+    reach = reach.nan_to_num(0, posinf=0).view(-1, *[1] * (scores.dim() - 1))
+    difference = best(structure, scores, mask) - best(structure, scores - reach * step, mask)
+    return (difference / reach).where(reach > 0, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Surrogate:
     type: str
@@ -65,6 +77,8 @@ class Surrogate:
     polytope: str | None = None
     #: whether a step size is among the settings
     steps: bool = True
+    #: whether what comes back is divided by the step size
+    per_step: bool = False
     #: whether what goes forward is a mixture of structures
     mixes: bool = False
     #: the surrogate inside this one
@@ -112,6 +126,14 @@ SURROGATES = [
     Surrogate("spigot_eg", best, moved(expected), _with("marginals")),
     Surrogate("spigot_eg", expected, moved(expected), _with("marginals"), RELAXED, mixes=True),
     Surrogate("imle", best, moved(best), settings={"noise_scale": 0.0}),
+    Surrogate("blackbox", best, moved(best), per_step=True),
+    Surrogate(
+        "adaptive_imle",
+        best,
+        moved_as_far_as_the_scores,
+        settings={"noise_scale": 0.0, "beta_step": 0.0},
+        steps=False,
+    ),
     Surrogate("structured_attention", expected, None, _with("marginals"), steps=False, mixes=True),
     Surrogate("sparsemap", nearest, None, _with("project"), steps=False, mixes=True),
 ]
