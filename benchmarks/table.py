@@ -73,7 +73,7 @@ def compare(task: Task, lengths: list[int], batch_size: int) -> None:
         except ImportError:
             print(row("", peer.name, ["not installed"]), flush=True)
             continue
-        cells, same, last = [], True, 0.0
+        cells, same, last = [], [], 0.0
         for (scores, mask), result, our_time in zip(batches, results, ours, strict=True):
             if last > TOO_SLOW:
                 cells.append("-")
@@ -82,17 +82,17 @@ def compare(task: Task, lengths: list[int], batch_size: int) -> None:
                 if peer.compiles:
                     function(scores, mask)
                 start = time.perf_counter()
-                same &= same_optimum(task, scores, result, function(scores, mask))
+                same.append(same_optimum(task, scores, result, function(scores, mask)))
                 last = time.perf_counter() - start
                 theirs = last * 1000 if last > TOO_SLOW else median_ms(function, scores, mask)
                 cells.append(f"{theirs:.3f} ({theirs / our_time:.1f}x)")
             except Exception as error:
                 cells.append(type(error).__name__)
-        print(row("", peer.name, [*cells, "same" if same else "another"]), flush=True)
+        print(row("", peer.name, [*cells, ("same" if all(same) else "another") if same else "-"]), flush=True)
 
 
 def row(task: str, who: str, cells: list[str]) -> str:
-    return f"{task:40}{who:18}" + "".join(f"{cell:>20}" for cell in cells)
+    return f"{task:50}{who:18}" + "".join(f"{cell:>20}" for cell in cells)
 
 
 def main(tasks: list[Task], description: str) -> None:
