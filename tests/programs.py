@@ -1,6 +1,7 @@
 """
 Programs that tests run beside themselves. They are forks of a process that has imported the framework, which takes
-longer than most tests, and nothing of this package. Only what is about the interpreter itself gets a new one.
+longer than most tests, and nothing of this package. Only what is about the interpreter itself gets a new one: here no
+`atexit` handlers run, and variables that an interpreter reads when it starts change nothing.
 """
 
 import multiprocessing

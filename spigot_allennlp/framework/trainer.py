@@ -87,7 +87,7 @@ class SpigotTrainer(GradientDescentTrainer):
         if norms and not isinstance(self._grad_norm, bool):
             raise ConfigurationError("expected a grad_norm of the trainer or of parameter groups, found both")
         if norms and self._ddp_wrapped_model is not None and self._ddp_wrapped_model.is_sharded:
-            raise ConfigurationError("a parameter group cannot have a grad_norm where the model is sharded")
+            raise ConfigurationError("expected no grad_norm of parameter groups of a sharded model, found one")
 
     def rescale_gradients(self) -> Optional[float]:
         """Scales down the gradients of each group that has a `grad_norm`. Returns the norm of all of them before."""
@@ -96,8 +96,13 @@ class SpigotTrainer(GradientDescentTrainer):
             return super().rescale_gradients()
         if self._scaler is not None:
             self._scaler.unscale_(self.optimizer)
-        norms = [clip_grad_norm_(group["params"], group.get("grad_norm", math.inf)) for group in groups]
-        return torch.stack(norms).norm().item()
+        norms = []
+        for group in groups:
+            # The framework adds a group for what no expression matches, which may be empty.
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if parameters:
+                norms.append(clip_grad_norm_(parameters, group.get("grad_norm", math.inf)))
+        return torch.stack(norms).norm().item() if norms else 0.0
 
     def _validation_loss(self, epoch: int) -> tuple[float, Optional[float], int]:
         """

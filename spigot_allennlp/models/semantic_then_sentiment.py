@@ -116,7 +116,9 @@ class SemanticThenSentiment(Model):
         self.parser_loss_weight = not_negative("parser_loss_weight", parser_loss_weight)
         self.pruning_threshold = not_negative("pruning_threshold", pruning_threshold)
         self.anchor = None
-        if pretrained_kl_weight and semantic_parser is not None and update_parser:
+        if not_negative("pretrained_kl_weight", pretrained_kl_weight):
+            if semantic_parser is None or not update_parser:
+                raise ConfigurationError("expected pretrained_kl_weight beside a parser that is trained, found none")
             self.anchor = Anchor(semantic_parser, "semantic_parser", pretrained_kl_weight)
         if semantic_parser is not None and not update_parser:
             semantic_parser.requires_grad_(False)

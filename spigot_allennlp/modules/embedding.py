@@ -17,7 +17,7 @@ class ScaledEmbedding(Embedding):
     whose scale does not depend on how many other rows there are.
 
     Words without a vector in a `pretrained_file` start as in the framework, with the mean and the standard deviation of
-    all entries in it.
+    all entries in it. So do those by which a vocabulary is extended later, near 0.
 
     Registered as a `TokenEmbedder` with name "spigot_embedding".
 

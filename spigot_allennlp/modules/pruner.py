@@ -5,12 +5,15 @@ from allennlp.data import TextFieldTensors
 from allennlp.models import Model
 
 from spigot_allennlp.checks import fraction, whole
+from spigot_allennlp.structures import Structure
 
 
 class ArcPruner(torch.nn.Module, Registrable):
     """Tells a parser which arcs it need not look at."""
 
     default_implementation = "parser"
+    structure: Structure
+    """The arcs that are left admit one of these; the parser that is served must have the same."""
 
     def forward(self, tokens: TextFieldTensors) -> torch.Tensor:
         """
@@ -22,7 +25,7 @@ class ArcPruner(torch.nn.Module, Registrable):
         # Returns
 
         `torch.Tensor`
-            The arcs that are left, `(batch, length, length)` bool, `[modifier, head]`. They admit a tree.
+            The arcs that are left, `(batch, length, length)` bool, `[modifier, head]`.
         """
         raise NotImplementedError
 
@@ -53,6 +56,7 @@ class ParserPruner(ArcPruner):
             )
         parser.structure.require("argmax", "log_partition", by="a pruner")
         self.parser = parser.eval().requires_grad_(False)
+        self.structure = parser.structure
         self.threshold = fraction("threshold of a pruner", threshold)
         self.max_heads = whole("max_heads of a pruner", max_heads)
 

@@ -30,7 +30,7 @@ class WarmUp(torch.nn.Module, FromParams):
     def __init__(self, delay: int = 0, num_passes: int = 1) -> None:
         super().__init__()
         if not isinstance(delay, int) or delay < 0:
-            raise ConfigurationError(f"delay must be a whole number that is not negative, but is {delay}")
+            raise ConfigurationError(f"expected delay to be a whole number of at least 0, found {delay}")
         self.delay = delay
         self.num_passes = whole("num_passes", num_passes)
         self.register_buffer("passes", torch.zeros((), dtype=torch.long))

@@ -49,7 +49,7 @@ def find_layer(model: torch.nn.Module) -> StructuredArgmax | None:
     return next((module for module in model.modules() if isinstance(module, StructuredArgmax)), None)
 
 
-def read_latent(model: Model, instances: Sequence[Instance], batch_size: int = 32) -> list[Latent]:
+def read_latent(model: Model, instances: Sequence[Instance], max_tokens: int = 576) -> list[Latent]:
     """
     The structures that stand between the stages. The model is as in evaluation meanwhile, and afterwards as it was:
     neither gradients, nor metrics of a pass that is under way elsewhere, nor random numbers are touched. (Metrics are
@@ -61,13 +61,19 @@ def read_latent(model: Model, instances: Sequence[Instance], batch_size: int = 3
         One with a `StructuredArgmax`.
     instances : `Sequence[Instance]`
         Indexed, of one kind: with the same fields.
-    batch_size : `int`, optional (default = `32`)
+    max_tokens : `int`, optional (default = `576`)
+        How many a batch has, ROOT and padding included. A longer sentence goes alone.
     """
-    latents = []
+    batches: list[list[Instance]] = []
+    longest = 0
+    for instance in instances:
+        longest = max(longest, len(instance["tokens"]))
+        if not batches or (len(batches[-1]) + 1) * longest > max_tokens:
+            batches.append([])
+            longest = len(instance["tokens"])
+        batches[-1].append(instance)
     with _undisturbed(model):
-        for start in range(0, len(instances), batch_size):
-            latents += _read_batch(model, instances[start : start + batch_size])
-    return latents
+        return [latent for batch in batches for latent in _read_batch(model, batch)]
 
 
 def figures(
@@ -128,7 +134,10 @@ def _read_batch(model: Model, instances: Sequence[Instance]) -> list[Latent]:
     ((scores, mask, z),) = seen
     structure = layer.structure
     values, size = scores.detach(), len(instances)
-    chosen = _cells(layer.chosen(scores, mask, z) > 0.5)
+    chosen = layer.chosen(scores, mask, z) > 0.5
+    if structure.cells == "labelled arcs":
+        chosen[:, :, 0] = False  # what is said of predicates, which gold graphs do not have
+    chosen = _cells(chosen)
     gold = _gold(tensors.get(_GOLD_FIELDS.get(structure.cells)), structure.cells)
     entropy = structure.entropy(values, mask).tolist() if "entropy" in structure.operations() else [None] * size
     cosine = [None] * size

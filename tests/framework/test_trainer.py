@@ -11,6 +11,7 @@ from allennlp.models.archival import CONFIG_NAME
 from allennlp.nn.parallel import TorchDdpAccelerator
 from allennlp.training import Checkpointer, GradientDescentTrainer
 
+from spigot_allennlp.framework import trainer as trainer_module
 from spigot_allennlp.framework.checkpointer import WholeCheckpointer
 from spigot_allennlp.framework.recover import RecoverCallback
 from spigot_allennlp.framework.trainer import AveragedBackward, SpigotTrainer
@@ -160,6 +161,19 @@ class TestNormsOfGroups:
         )
         for name in ("arc_scorer", "label_scorer", "text"):
             assert torch.equal(self.gradient(trainer, name), before[name]), name
+
+    def test_groups_without_a_gradient_are_left_out(self, tmp_path, monkeypatch):
+        """Their norm would be a zero of the CPU, whatever device the others are on."""
+        trainer = self.with_gradients(tmp_path, [[["."], {"grad_norm": 0.5}]])
+        clipped = []
+        monkeypatch.setattr(
+            trainer_module, "clip_grad_norm_", lambda group, norm: clipped.append(group) or torch.ones(())
+        )
+        assert trainer.rescale_gradients() == 1
+        assert len(trainer.optimizer.param_groups) == 2 and len(clipped) == 1
+        for parameter in trainer.model.parameters():
+            parameter.grad = None
+        assert trainer.rescale_gradients() == 0
 
     def test_parameters_without_gradient_are_no_hindrance(self, tmp_path):
         trainer = self.with_gradients(tmp_path, [[["^encoder"], {"grad_norm": 0.5}]])

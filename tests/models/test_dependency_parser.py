@@ -79,6 +79,14 @@ class TestDependencyParser(ModelTestCase):
             tokens[:, 0] = False
             assert expected.gather(2, output["heads"].unsqueeze(2)).squeeze(2)[tokens].all()
 
+    def test_a_pruner_of_other_trees_is_refused(self):
+        """It leaves arcs of one of its own trees, which need not be one of the parser's."""
+        params = {**self.pruned(), "structure": {"type": "projective_tree"}}
+        with pytest.raises(
+            ConfigurationError, match=r"expected the pruner's parser to have the structure .*projective"
+        ):
+            Model.from_params(vocab=self.vocab, params=Params(params))
+
     def test_the_figures_of_a_pruner(self):
         model = self.build_pruned()
         kept, gold = model.pruner(self.tensors["tokens"]), self.tensors["tree"] >= 0

@@ -52,7 +52,7 @@ class TestReadLatent(ModelTestCase):
         self.tensors = Batch(self.instances).as_tensor_dict()
 
     def test_it_reads_what_the_model_chooses(self):
-        found = read_latent(self.model, self.instances, batch_size=3)
+        found = read_latent(self.model, self.instances, max_tokens=30)
         self.model.eval()
         outputs = self.model.forward_on_instances(self.instances)
         for one, output, instance in zip(found, outputs, self.instances, strict=True):

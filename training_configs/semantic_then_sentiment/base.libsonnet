@@ -35,7 +35,7 @@ local training = import '../common/training.libsonnet';
     type: 'spigot_semantic_then_sentiment',
     semantic_parser: parser { pretrained_file: $.parser_archive },
     intermediate: $.intermediate,
-    text_field_embedder: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim, word_dropout=0.5),
+    text_field_embedder: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim, word_dropout=0.5, sd=$.embedding_sd),
     encoder: text.lstm($.embedding_dim, $.classifier_dim, layers=1),
     features: { hidden_dim: 2 * $.classifier_dim, role_dim: $.lemma_dim },
     feedforward: text.mlp($.mlp_dim, layers=1),

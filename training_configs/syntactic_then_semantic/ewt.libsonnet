@@ -1,5 +1,5 @@
 // For a treebank of 12,000 sentences on two CPU cores: larger batches and fewer epochs than the paper's, and losses in
-// which every head, arc and label decides alone, because with few updates they learn faster than the hinge.
+// which every head, arc and label decides alone.
 local training = import '../common/training.libsonnet';
 
 (import 'base.libsonnet') + {

@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import dump_metrics
 from allennlp.data import Instance
@@ -54,6 +55,8 @@ class MonitorCallback(TrainerCallback):
         super().__init__(serialization_dir)
         self.every = whole("every", every)
         self.num_sentences = whole("num_sentences", num_sentences)
+        if not isinstance(num_pictures, int) or num_pictures < 0:
+            raise ConfigurationError(f"expected num_pictures to be a whole number of at least 0, found {num_pictures}")
         self.num_pictures = num_pictures
         self._watch: GradientWatch | None = None
         self._kinds: list[list[Instance]] = []
@@ -74,7 +77,10 @@ class MonitorCallback(TrainerCallback):
             loader = trainer.data_loader if loader is None else loader
             self._kinds = _first_of_each_kind(loader.iter_instances(), self.num_sentences)
         if self._recovered:
-            self._watch.load_state_dict(self._recovered["watch"])
+            watched = self._recovered["watch"]
+            if not is_primary:  # what a checkpoint has is of the first worker
+                watched = {**watched, "sums": torch.zeros_like(watched["sums"])}
+            self._watch.load_state_dict(watched)
             self._at_start, self._before = (_to_cells(self._recovered[key]) for key in ("at_start", "before"))
         elif is_primary:
             now = self._read()
