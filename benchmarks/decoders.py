@@ -54,39 +54,30 @@ class OwnTree(NonprojectiveTree):
     project = Structure.project
 
 
-def nonprojective_sums(name: str, operation: str) -> Iterator[Task]:
-    for single_root in False, True:
-        peers = [
-            Peer("supar", "supar.structs", supar_crf("MatrixTree", operation, not single_root)),
-            Peer(
-                "torch-struct",
-                "torch_struct",
-                torch_struct_trees("NonProjectiveDependencyCRF", IN_TORCH_STRUCT[operation], not single_root),
-            ),
-            Peer("synjax", "synjax", synjax_trees(operation, False, single_root), compiles=True),
-        ]
-        if operation == "marginals" and not single_root:
-            peers.insert(0, Peer("torch.linalg.inv", "torch", inverse_laplacian))
-        ours = getattr(NonprojectiveTree(single_root), operation)
-        yield Task(name + ", single root" * single_root, ours, peers, random_scores)
-
-
-def projective_rows(name: str, operation: str) -> Iterator[Task]:
-    for single_root in False, True:
-        peers = [
-            Peer("supar", "supar.structs", supar_crf("DependencyCRF", operation, not single_root)),
-            Peer(
-                "torch-struct",
-                "torch_struct",
-                torch_struct_trees("DependencyCRF", IN_TORCH_STRUCT[operation], not single_root),
-            ),
-            Peer("synjax", "synjax", synjax_trees(operation, True, single_root), compiles=True),
-        ]
-        ours = getattr(ProjectiveTree(single_root), operation)
-        yield Task(name + ", single root" * single_root, ours, peers, random_scores)
-
-
 IN_TORCH_STRUCT = {"argmax": "argmax", "log_partition": "partition", "marginals": "marginals"}
+
+
+def tree_rows(name: str, operation: str, projective: bool) -> Iterator[Task]:
+    """A row for any number of roots, and one for a single one."""
+    structure = ProjectiveTree if projective else NonprojectiveTree
+    in_supar = "DependencyCRF" if projective else "MatrixTree"
+    in_torch_struct = "DependencyCRF" if projective else "NonProjectiveDependencyCRF"
+    for single_root in False, True:
+        peers = [
+            Peer("supar", "supar.structs", supar_crf(in_supar, operation, not single_root)),
+            Peer(
+                "torch-struct",
+                "torch_struct",
+                torch_struct_trees(in_torch_struct, IN_TORCH_STRUCT[operation], not single_root),
+            ),
+            Peer("synjax", "synjax", synjax_trees(operation, projective, single_root), compiles=True),
+        ]
+        if operation == "marginals" and not projective and not single_root:
+            peers.insert(0, Peer("torch.linalg.inv", "torch", inverse_laplacian))
+        ours = getattr(structure(single_root), operation)
+        yield Task(name + ", single root" * single_root, ours, peers, random_scores)
+
+
 TASKS = [
     Task(
         "arborescence",
@@ -109,11 +100,11 @@ TASKS = [
         ],
         random_scores,
     ),
-    *projective_rows("projective tree", "argmax"),
-    *nonprojective_sums("matrix-tree log-partition", "log_partition"),
-    *nonprojective_sums("matrix-tree marginals", "marginals"),
-    *projective_rows("projective log-partition", "log_partition"),
-    *projective_rows("projective marginals", "marginals"),
+    *tree_rows("projective tree", "argmax", projective=True),
+    *tree_rows("matrix-tree log-partition", "log_partition", projective=False),
+    *tree_rows("matrix-tree marginals", "marginals", projective=False),
+    *tree_rows("projective log-partition", "log_partition", projective=True),
+    *tree_rows("projective marginals", "marginals", projective=True),
     Task(
         "local projection",
         lambda scores, mask: project_onto_simplex(scores, arc_mask(mask)),

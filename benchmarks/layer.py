@@ -7,12 +7,10 @@ Batches of equally long sentences with random scores and a random gradient; the 
 the median time of a batch in milliseconds.
 """
 
-import argparse
-
 import torch
 
 from benchmarks.peers import Function
-from benchmarks.table import median_ms
+from benchmarks.table import median_ms, options
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SingleHead, Structure
 from spigot_allennlp.surrogates import PerturbAndMap, Spigot, StructuredArgmax
 
@@ -46,13 +44,7 @@ def forward_and_backward(layer: StructuredArgmax, gradient: torch.Tensor) -> Fun
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lengths", type=int, nargs="+", default=[10, 30, 60, 100], help="tokens per sentence")
-    parser.add_argument("--batch-size", type=int, default=32, help="sentences per batch")
-    parser.add_argument("--threads", type=int, default=1, help="threads that torch may use")
-    parser.add_argument("--only", default="", help="only layers whose name contains this")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = options(__doc__)
     print(f"{'structure':20}{'layer':26}" + "".join(f"{length:>12}" for length in arguments.lengths))
     for name, structure in STRUCTURES.items():
         for layer_name, layer in layers(structure).items():

@@ -95,14 +95,20 @@ def row(task: str, who: str, cells: list[str]) -> str:
     return f"{task:50}{who:18}" + "".join(f"{cell:>20}" for cell in cells)
 
 
-def main(tasks: list[Task], description: str) -> None:
+def options(description: str) -> argparse.Namespace:
+    """What the command line says; torch has the threads that it gives."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", type=int, nargs="+", default=[10, 30, 60, 100], help="tokens per sentence")
     parser.add_argument("--batch-size", type=int, default=32, help="sentences per batch")
     parser.add_argument("--threads", type=int, default=1, help="threads that torch may use")
-    parser.add_argument("--only", default="", help="only tasks whose name contains this")
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    return arguments
+
+
+def main(tasks: list[Task], description: str) -> None:
+    arguments = options(description)
     if arguments.threads == 1:
         # For jax, which has not been imported yet.
         os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")

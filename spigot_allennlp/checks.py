@@ -24,8 +24,8 @@ def fraction(key: str, value: float) -> float:
     return value
 
 
-def whole(key: str, value: int) -> int:
+def whole(key: str, value: int, at_least: int = 1) -> int:
     """`value`, or a `ConfigurationError` that names the key."""
-    if not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{key} must be a whole number of at least 1, but is {value}")
+    if not isinstance(value, int) or value < at_least:
+        raise ConfigurationError(f"{key} must be a whole number of at least {at_least}, but is {value}")
     return value

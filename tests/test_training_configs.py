@@ -64,31 +64,29 @@ def train_small(name: str, folder: Path) -> Path:
     return folder / "output"
 
 
+def train_archive(name: str, folder: Path) -> Path:
+    """What another config starts from."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        set_environment(monkeypatch, folder)
+        return train_small(name, folder) / "model.tar.gz"
+
+
 @pytest.fixture(scope="session")
 def parser(tmp_path_factory) -> Path:
     """The archive that the second pipeline starts from."""
-    folder = tmp_path_factory.mktemp("parser")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        set_environment(monkeypatch, folder)
-        return train_small("semantic_then_sentiment/semantic_parser.jsonnet", folder) / "model.tar.gz"
+    return train_archive("semantic_then_sentiment/semantic_parser.jsonnet", tmp_path_factory.mktemp("parser"))
 
 
 @pytest.fixture(scope="session")
 def pruner(tmp_path_factory) -> Path:
     """The archive of the pruner that `spigot_pruned.jsonnet` has."""
-    folder = tmp_path_factory.mktemp("pruner")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        set_environment(monkeypatch, folder)
-        return train_small("syntactic_then_semantic/pruner.jsonnet", folder) / "model.tar.gz"
+    return train_archive("syntactic_then_semantic/pruner.jsonnet", tmp_path_factory.mktemp("pruner"))
 
 
 @pytest.fixture(scope="session")
 def tree_parser(tmp_path_factory) -> Path:
     """The archive that `few_trees.jsonnet` starts from."""
-    folder = tmp_path_factory.mktemp("tree_parser")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        set_environment(monkeypatch, folder)
-        return train_small("syntactic_then_semantic/few_trees_parser.jsonnet", folder) / "model.tar.gz"
+    return train_archive("syntactic_then_semantic/few_trees_parser.jsonnet", tmp_path_factory.mktemp("tree_parser"))
 
 
 @pytest.fixture

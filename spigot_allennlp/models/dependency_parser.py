@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
-from spigot_allennlp.models.stage import describe
+from spigot_allennlp.models.stage import check_structure
 from spigot_allennlp.modules import ArcPruner, PairScorer, TreeHinge, TreeLoss
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
 from spigot_allennlp.training.metrics import AttachmentScores, Pruning
@@ -86,9 +86,8 @@ class DependencyParser(Parser):
                 self.label_feedforward.get_output_dim(), vocab.get_vocab_size("head_tags")
             )
             self.label_projection._vocab_namespace = "head_tags"
-        if pruner is not None and describe(pruner.structure) != describe(self.structure):
-            expected, found = describe(self.structure), describe(pruner.structure)
-            raise ConfigurationError(f"expected the pruner's parser to have the structure {expected}, found {found}")
+        if pruner is not None:
+            check_structure("the pruner's parser", pruner.structure, self.structure, of="the parser")
         self.pruner = pruner
         self.attachment_scores = AttachmentScores()
         self.pruning = Pruning()

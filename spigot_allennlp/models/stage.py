@@ -46,17 +46,20 @@ def construct_stage(
         params = copy.deepcopy(stage._params)
         own = params.pop("structure", None)
         own = structure if own is None else Structure.from_params(own)
-        if (type(own), vars(own)) != (type(structure), vars(structure)):
-            expected, found = describe(structure), describe(own)
-            raise ConfigurationError(
-                f"expected {name} to have the structure of intermediate, {expected}, found {found}"
-            )
+        check_structure(name, own, structure, of="intermediate")
         stage = Lazy(stage._constructor, params, {**stage._constructor_extras, "structure": structure})
     known = declared(stage)
     model = stage.construct(**{key: value for key, value in defaults.items() if key not in known})
     if not isinstance(model, kind):
         raise ConfigurationError(f"{name} must be a {kind.default_predictor}")
     return model
+
+
+def check_structure(name: str, own: Structure, structure: Structure, of: str) -> None:
+    """Raises a `ConfigurationError` if the structure that `name` has is not the `structure` of another part."""
+    if (type(own), vars(own)) != (type(structure), vars(structure)):
+        expected, found = describe(structure), describe(own)
+        raise ConfigurationError(f"expected {name} to have the structure of {of}, {expected}, found {found}")
 
 
 def describe(structure: Structure) -> str:

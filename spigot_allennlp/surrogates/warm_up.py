@@ -2,7 +2,6 @@ from functools import cache
 
 import torch
 from allennlp.common import FromParams
-from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.checks import whole
 
@@ -29,9 +28,7 @@ class WarmUp(torch.nn.Module, FromParams):
 
     def __init__(self, delay: int = 0, num_passes: int = 1) -> None:
         super().__init__()
-        if not isinstance(delay, int) or delay < 0:
-            raise ConfigurationError(f"expected delay to be a whole number of at least 0, found {delay}")
-        self.delay = delay
+        self.delay = whole("delay", delay, at_least=0)
         self.num_passes = whole("num_passes", num_passes)
         self.register_buffer("passes", torch.zeros((), dtype=torch.long))
 

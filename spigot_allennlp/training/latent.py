@@ -11,6 +11,7 @@ from allennlp.nn.util import get_device_of, move_to_device
 from torch.nn.functional import cosine_similarity
 
 from spigot_allennlp.framework.distributed import metrics_of
+from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
 from spigot_allennlp.framework.recover import get_random_state, set_random_state
 from spigot_allennlp.modules import TreeLoss
 from spigot_allennlp.surrogates import StructuredArgmax
@@ -64,16 +65,12 @@ def read_latent(model: Model, instances: Sequence[Instance], max_tokens: int = 5
     max_tokens : `int`, optional (default = `576`)
         How many a batch has, ROOT and padding included. A longer sentence goes alone.
     """
-    batches: list[list[Instance]] = []
-    longest = 0
-    for instance in instances:
-        longest = max(longest, len(instance["tokens"]))
-        if not batches or (len(batches[-1]) + 1) * longest > max_tokens:
-            batches.append([])
-            longest = len(instance["tokens"])
-        batches[-1].append(instance)
+    sampler = MaxTokensSampler(max_tokens, sorting_keys=["tokens"], padding_noise=0.0)
+    found: dict[int, Latent] = {}
     with _undisturbed(model):
-        return [latent for batch in batches for latent in _read_batch(model, batch)]
+        for batch in sampler.get_batch_indices(instances):
+            found.update(zip(batch, _read_batch(model, [instances[i] for i in batch]), strict=True))
+    return [found[i] for i in range(len(instances))]
 
 
 def figures(

@@ -55,9 +55,7 @@ class MonitorCallback(TrainerCallback):
         super().__init__(serialization_dir)
         self.every = whole("every", every)
         self.num_sentences = whole("num_sentences", num_sentences)
-        if not isinstance(num_pictures, int) or num_pictures < 0:
-            raise ConfigurationError(f"expected num_pictures to be a whole number of at least 0, found {num_pictures}")
-        self.num_pictures = num_pictures
+        self.num_pictures = whole("num_pictures", num_pictures, at_least=0)
         self._watch: GradientWatch | None = None
         self._kinds: list[list[Instance]] = []
         self._recovered: dict[str, Any] = {}
