@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from spacy import displacy
@@ -21,7 +21,7 @@ DIFFERENCES: Meanings = ("predicted and gold", "only predicted", "only gold")
 CHANGES: Meanings = ("as before", "new", "gone")
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """How what is predicted, gold or both is told apart, by more than its colour."""
 
     prefix: str
@@ -30,9 +30,10 @@ class _Kind(NamedTuple):
 
 
 # Colours that the colour-blind can tell apart, with a contrast of at least 3.9 on white and on black.
-_BOTH = _Kind("", "currentColor", "none")
-_SPURIOUS = _Kind("+", "#D55E00", "2 3")
-_MISSED = _Kind("\N{MINUS SIGN}", "#2F80ED", "9 4")
+_BOTH = Kind("", "currentColor", "none")
+_SPURIOUS = Kind("+", "#D55E00", "2 3")
+_MISSED = Kind("\N{MINUS SIGN}", "#2F80ED", "9 4")
+KINDS = (_BOTH, _SPURIOUS, _MISSED)
 
 
 def draw_tree(
@@ -84,10 +85,11 @@ def draw_graph(
     tops: Collection[int] = (),
     gold: Iterable[Arc] | None = None,
     gold_tops: Collection[int] | None = None,
+    mark: str = "top",
     meanings: Meanings = DIFFERENCES,
 ) -> str:
     """
-    A semantic graph as an SVG document. Its tops are marked `top`.
+    A semantic graph as an SVG document.
 
     # Parameters
 
@@ -100,6 +102,8 @@ def draw_graph(
         minus sign (only gold); an arc with another label is one of each.
     gold_tops : `Collection[int]`, optional (default = `None`)
         What `tops` should be.
+    mark : `str`, optional (default = `"top"`)
+        What is written below the tops.
     meanings : `tuple[str, str, str]`, optional
         What the legend says of arcs in both, in `arcs` alone and in `gold` alone.
 
@@ -107,7 +111,7 @@ def draw_graph(
 
     `ValueError` for arcs from a token to itself or out of the sentence.
     """
-    return _draw(tokens, arcs, tops, gold, gold_tops, mark="top", meanings=meanings)
+    return _draw(tokens, arcs, tops, gold, gold_tops, mark=mark, meanings=meanings)
 
 
 def stack(pictures: Sequence[str]) -> str:
@@ -140,20 +144,20 @@ def _draw(
     mark: str,
     meanings: Meanings,
 ) -> str:
-    kinds = _compare(map(tuple, arcs), None if gold_arcs is None else map(tuple, gold_arcs))
-    mark_kinds = _compare(marked, gold_marked)
-    for position in [*(end for arc in kinds for end in arc[:2]), *mark_kinds]:
+    arc_kinds = kinds(map(tuple, arcs), None if gold_arcs is None else map(tuple, gold_arcs))
+    mark_kinds = kinds(marked, gold_marked)
+    for position in [*(end for arc in arc_kinds for end in arc[:2]), *mark_kinds]:
         if not 1 <= position <= len(tokens):
             raise ValueError(f"Expected positions from 1 to {len(tokens)}, found {position}")
-    for source, target, _ in kinds:
+    for source, target, _ in arc_kinds:
         if source == target:
             raise ValueError(f"Expected arcs between two tokens, found one from {source} to itself")
 
     marks = [mark_kinds[i].prefix + mark if i in mark_kinds else "" for i in range(1, len(tokens) + 1)]
-    labels = [kind.prefix + _clean(label) for (_, _, label), kind in kinds.items()]
-    lines = [(source, target, label) for (source, target, _), label in zip(kinds, labels, strict=True)]
+    labels = [kind.prefix + _clean(label) for (_, _, label), kind in arc_kinds.items()]
+    lines = [(source, target, label) for (source, target, _), label in zip(arc_kinds, labels, strict=True)]
     picture = _render(list(map(_clean, tokens)), marks, lines)
-    for arrow, kind in zip(_find(picture, "displacy-arrow"), kinds.values(), strict=True):
+    for arrow, kind in zip(_find(picture, "displacy-arrow"), arc_kinds.values(), strict=True):
         arrow.set("color", kind.color)
         line, label, _ = arrow
         line.set("stroke-dasharray", kind.dashes)
@@ -202,18 +206,18 @@ def _render(tokens: list[str], marks: list[str], arcs: list[Arc]) -> ElementTree
     return picture
 
 
-def _compare(predicted: Iterable, gold: Iterable | None) -> dict:
+def kinds(predicted: Iterable, gold: Iterable | None) -> dict[Any, Kind]:
     """The kind of everything that is predicted or gold."""
     predicted = list(predicted)
     gold = predicted if gold is None else list(gold)
-    kinds = {item: _BOTH if item in gold else _SPURIOUS for item in predicted}
-    return kinds | {item: _MISSED for item in gold if item not in kinds}
+    found = {item: _BOTH if item in gold else _SPURIOUS for item in predicted}
+    return found | {item: _MISSED for item in gold if item not in found}
 
 
 def _add_legend(picture: ElementTree.Element, y: float, meanings: Meanings) -> float:
     """Adds a line and its meaning for each kind below `y`, and returns the width they take."""
     x = _MARGIN / 2
-    for kind, meaning in zip((_BOTH, _SPURIOUS, _MISSED), meanings, strict=True):
+    for kind, meaning in zip(KINDS, meanings, strict=True):
         entry = ElementTree.SubElement(picture, f"{{{_SVG}}}g", {"class": "legend", "color": kind.color})
         path = {"d": f"M{x:g},{y + 15:g} h40", "stroke": "currentColor", "stroke-width": "2px"}
         ElementTree.SubElement(entry, f"{{{_SVG}}}path", {**path, "stroke-dasharray": kind.dashes})

@@ -1,6 +1,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from allennlp.data import Instance
 from allennlp.training import GradientDescentTrainer
 from allennlp.training.callbacks import TrainerCallback
 from allennlp.training.callbacks.log_writer import LogWriterCallback
+from allennlp.training.callbacks.tensorboard import TensorBoardCallback
 from allennlp.training.util import get_train_and_validation_metrics
 
 from spigot_allennlp.checks import whole
 from spigot_allennlp.training import latent
 from spigot_allennlp.training.gradient_watch import GradientWatch
 from spigot_allennlp.training.latent import Cells, Latent
-from spigot_allennlp.training.pictures import draw_latent
+from spigot_allennlp.training.pictures import as_image, as_svg, latent_pictures
 
 
 @TrainerCallback.register("spigot_monitor")
@@ -31,7 +33,8 @@ class MonitorCallback(TrainerCallback):
       the validation data (or, without any, of the training data), always the same.
 
     And it draws the structures of a few of these sentences, with what has changed since the epoch before, into
-    `latent/epoch_….svg` of the serialization directory; `epoch_0` is before training.
+    `latent/epoch_….svg` of the serialization directory; `epoch_0` is before training. Where the framework's callback
+    "tensorboard" stands beside it and matplotlib is installed, TensorBoard has them too, as the image `latent`.
 
     It only looks: weights and all other metrics are those that they would be without it. With several workers, the
     figures of gradients are of all of them, those of sentences are of the first one's share. What it has seen is in the
@@ -132,11 +135,15 @@ class MonitorCallback(TrainerCallback):
         instances = [instance for kind in self._kinds for instance in kind][: self.num_pictures]
         if not instances:
             return
-        picture = draw_latent(self.trainer.model, instances, now, before)
-        if picture is not None:
-            folder = Path(self.serialization_dir) / "latent"
-            folder.mkdir(exist_ok=True)
-            (folder / f"epoch_{epoch}.svg").write_text(picture, encoding="utf-8")
+        pictures = latent_pictures(self.trainer.model, instances, now, before)
+        if not pictures:
+            return
+        folder = Path(self.serialization_dir) / "latent"
+        folder.mkdir(exist_ok=True)
+        (folder / f"epoch_{epoch}.svg").write_text(as_svg(pictures), encoding="utf-8")
+        for callback in self.trainer._callbacks:
+            if isinstance(callback, TensorBoardCallback) and find_spec("matplotlib") is not None:
+                callback._validation_log.add_image("latent", as_image(pictures), epoch, dataformats="HWC")
 
 
 def _first_of_each_kind(instances, limit: int) -> list[list[Instance]]:

@@ -91,11 +91,16 @@ def test_tensorboard_shows_the_figures_wherever_it_stands(position, tmp_path):
     callbacks.insert(position, {"type": "tensorboard"})
     output = train(PIPELINES[0], tmp_path / "output", callbacks)
     tags = {"train": set(), "validation": set()}
+    images = []
     for name, found in tags.items():
         for path in (output / "log" / name).iterdir():
-            found |= {value.tag for event in events(path) for value in event.summary.value}
+            for event in events(path):
+                found |= {value.tag for value in event.summary.value}
+                images += [(event.step, value.image) for value in event.summary.value if value.tag == "latent"]
     assert {f"train/{name}" for name in GRADIENT} <= tags["train"]
     assert {"validation/arcs_changed", "validation/entropy", "validation/tree_cosine"} <= tags["validation"]
+    assert [step for step, _ in images] == [0, 1, 2]
+    assert all(image.encoded_image_string.startswith(b"\x89PNG") for _, image in images)
 
 
 def events(path: Path):
