@@ -108,10 +108,13 @@ def read_blocks(
 
 
 def read_file(path: str | PathLike[str]) -> Iterator[bytes]:
-    """The raw lines of a file, which is closed after the last. The byte order mark of some editors is left out."""
+    """
+    The raw lines of a file, which is closed after the last. The byte order mark that some editors begin a file with is
+    left out, and where files were joined, that of each.
+    """
     with open(path, "rb") as file:
-        for number, line in enumerate(file):
-            yield line if number else line.removeprefix(BOM_UTF8)
+        for line in file:
+            yield line.removeprefix(BOM_UTF8)
 
 
 def format_block(comments: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -35,8 +35,17 @@ def add_trees(
             message = f"expected the same number of sentences in {graphs_name}, found its end"
             raise FormatError(message, trees_name, tree.line, tree.sentence_id)
         if tree.forms != graph.forms:
-            message = f"expected the forms {graph.forms}, as in {graphs_name} at line {graph.line}, found {tree.forms}"
+            expected, found = _difference(graph.forms, tree.forms)
+            message = f"expected {expected}, as in {graphs_name} at line {graph.line}, found {found}"
             raise FormatError(message, trees_name, tree.line, tree.sentence_id)
         if tree.heads is None:
             raise FormatError("expected a tree, found no heads", trees_name, tree.line, tree.sentence_id)
         yield replace(graph, heads=tree.heads, deprels=tree.deprels)
+
+
+def _difference(expected: Sequence[str], found: Sequence[str]) -> tuple[str, str]:
+    """How two sentences differ, at the first form that does."""
+    for position, (left, right) in enumerate(zip(expected, found, strict=False), start=1):
+        if left != right:
+            return f"the form {left!r} at position {position}", repr(right)
+    return f"{len(expected)} tokens", str(len(found))

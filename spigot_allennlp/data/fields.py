@@ -5,7 +5,7 @@ import torch
 from allennlp.data import Vocabulary
 from allennlp.data.fields import AdjacencyField, LabelField, SequenceField
 
-from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.format_error import FormatError, first_of
 
 
 class ArcField(AdjacencyField):
@@ -105,6 +105,6 @@ class KnownLabelField(LabelField):
     def index(self, vocab: Vocabulary) -> None:
         known = vocab.get_token_to_index_vocabulary("labels")
         if self.label not in known:
-            message = f"expected a label that the training data has, {', '.join(known)}, found {self.label!r}"
+            message = f"expected a label that the training data has, {first_of(known)}, found {first_of([self.label])}"
             raise FormatError(message, *self._place)
         super().index(vocab)

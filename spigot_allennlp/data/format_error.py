@@ -1,4 +1,7 @@
+from collections.abc import Collection
+from itertools import islice
 from os import PathLike
+from reprlib import repr as shortened
 
 
 class FormatError(ValueError):
@@ -35,3 +38,10 @@ class FormatError(ValueError):
             place.append(f"sentence {sentence_id!r}")
         self.explanation = f"{', '.join(place)}: {message}" if place else message
         super().__init__(self.explanation)
+
+
+def first_of(values: Collection[str], at_most: int = 5) -> str:
+    """Values for a message: the first ones, none of them long, and how many more there are."""
+    shown = [shortened(value) for value in islice(values, at_most)]
+    more = len(values) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -10,6 +10,7 @@ from nltk import Tree
 
 from spigot_allennlp.data.blocks import Block, read_blocks, read_file
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.sentiment_table import ColumnOrder
 
 TREE_LABELS = ("0", "1", "2", "3", "4")
 """The labels of the Stanford Sentiment Treebank, from very negative to very positive."""
@@ -52,11 +53,12 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
     """
     The sentences of a file, one at a time. The first line that is not empty decides on the format:
 
+    - it has a tab: one sentence a line, `label<TAB>sentence` or `sentence<TAB>label`. Which of the two, all lines
+      together tell, or the names of the columns in the first: see [`ColumnOrder`](./sentiment_table.md#columnorder).
     - it begins with `#`, as in `# instance 1`: one token a row, `id form lemma pos label`, separated by tabs, with an
       empty line after each sentence. Every row of a sentence has its label.
     - it begins with `(`: one bracketed tree a line, `(3 (2 It) (3 works))`, as in the Stanford Sentiment Treebank.
       The label is that of the whole sentence; `-LRB-` and `-RRB-` become brackets again.
-    - it has a tab: one sentence a line, `label<TAB>sentence`.
 
     # Parameters
 
@@ -79,12 +81,12 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
     else:
         raise FormatError("expected at least one sentence, found an empty file", name, line=1)
     lines = chain(start, lines)
+    if "\t" in text:
+        return _read_table(path, name)
     if text.startswith("#"):
         return _read_token_rows(lines, name)
     if text.startswith("("):
         return _read_lines(lines, name, _parse_tree)
-    if "\t" in text:
-        return _read_lines(lines, name, _parse_tab_separated)
     message = "expected '# instance' and rows of tokens, a bracketed tree, or a label, a tab and a sentence"
     raise FormatError(f"{message}; found {text[:40]!r}", name, len(start))
 
@@ -115,7 +117,7 @@ def _find_id(comments: Sequence[str]) -> str | None:
 
 
 def _read_lines(
-    lines: Iterable[bytes], name: str, parse: Callable[[str], SentimentSentence]
+    lines: Iterable[bytes], name: str, parse: Callable[[str], SentimentSentence | None]
 ) -> Iterator[SentimentSentence]:
     for number, line in enumerate(lines, start=1):
         text = _decode(line, name, number)
@@ -125,8 +127,9 @@ def _read_lines(
             sentence = parse(text)
         except ValueError as error:
             raise FormatError(str(error), name, number) from None
-        sentence.line = number
-        yield sentence
+        if sentence is not None:
+            sentence.line = number
+            yield sentence
 
 
 def _parse_tree(line: str) -> SentimentSentence:
@@ -143,10 +146,11 @@ def _parse_tree(line: str) -> SentimentSentence:
     return SentimentSentence(tree.label(), tokens=tokens, is_tree=True)
 
 
-def _parse_tab_separated(line: str) -> SentimentSentence:
-    label, *texts = (cell.strip() for cell in line.split("\t"))
-    if len(texts) != 1 or not label or not texts[0]:
-        raise ValueError("expected a label, a tab and a sentence")
-    if {label.lower(), texts[0].lower()} == {"label", "sentence"}:
-        raise ValueError("expected a label, a tab and a sentence, found the names of columns")
-    return SentimentSentence(label, text=texts[0])
+def _read_table(path: str | PathLike[str], name: str) -> Iterator[SentimentSentence]:
+    order = ColumnOrder((line.decode(errors="replace") for line in read_file(path)), name)
+
+    def parse(line: str) -> SentimentSentence | None:
+        cells = order.read(line)
+        return None if cells is None else SentimentSentence(cells[0], text=cells[1])
+
+    return _read_lines(read_file(path), name, parse)

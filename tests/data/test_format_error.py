@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.format_error import FormatError, first_of
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ def test_message_names_what_is_known(place, message):
     assert str(error) == message
     # As it is sent from one process to another.
     assert str(pickle.loads(pickle.dumps(error))) == message
+
+
+def test_of_many_values_the_first_are_shown():
+    assert first_of({"a": 0, "b": 1}) == "'a', 'b'"
+    assert first_of([str(i) for i in range(18)]) == "'0', '1', '2', '3', '4' and 13 more"
+    assert len(first_of(["long " * 100] * 1000)) < 200

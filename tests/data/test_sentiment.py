@@ -46,9 +46,65 @@ def test_tab_separated(read):
     ]
 
 
+GLUE = "It works today .\t1\nIt fails today .\t0\nIt sings today .\t1\n"
+
+
+@pytest.mark.parametrize(
+    "content, labels, first",
+    [
+        (GLUE, "101", "It works today ."),
+        ("sentence\tlabel\n" + GLUE, "101", "It works today ."),
+        ("Label\tSentence\n0\tbad\n1\tgood\n", "01", "bad"),
+        ("(great) fun\t1\ndull\t0\nfine\t1\n", "101", "(great) fun"),
+        ("# 1\t1\nnot at all\t0\n", "10", "# 1"),
+        ("good\t1\nbad\t0\n", "10", "good"),
+        # As few labels as sentences, which are longer.
+        ("0\tIt fails\n1\tIt works\n2\tIt sings\n", "012", "It fails"),
+        # Labels as long as sentences, but fewer.
+        (
+            "very good\tIt works\nvery bad\tIt fails\nvery good\tIt sings\n",
+            ["very good", "very bad", "very good"],
+            "It works",
+        ),
+    ],
+)
+def test_the_column_of_the_labels_is_found(read, content, labels, first):
+    sentences = read(content)
+    assert [sentence.label for sentence in sentences] == list(labels)
+    assert sentences[0].text == first
+    assert sentences[0].line == (2 if "abel" in content else 1)
+
+
+def test_an_order_that_nothing_tells_is_refused(read):
+    for content, found in (
+        ("good\tfilm\nbad\tplay\n", "sides that look alike"),
+        ("very good\tWorks\nvery good\tFails\n", "fewer values on one side and shorter ones on the other"),
+    ):
+        with pytest.raises(FormatError, match=r"file.txt: expected a label, .*, or a sentence, .*" + found):
+            read(content)
+        read("label\tsentence\n" + content)
+
+
+def test_byte_order_marks_inside_of_joined_files_are_left_out(read):
+    mark = "\ufeff"
+    assert {sentence.label for sentence in read(f"{mark}1\tIt works\n{mark}0\tIt fails\n")} == {"0", "1"}
+    assert [sentence.tokens for sentence in read(f"{mark}(3 (2 It) (3 works))\n{mark}(1 Bad)\n")] == [
+        ["It", "works"],
+        ["Bad"],
+    ]
+    assert len(read(mark + ROWS + "\n" + mark + ROWS.replace("instance ", "instance 1"))) == 4
+    # Without a line end between the two.
+    with pytest.raises(FormatError, match="line 1: expected a label, a tab and a sentence"):
+        read(f"1\tIt works{mark}0\tIt fails\n0\tIt breaks\n")
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
+        (
+            GLUE + "1\tIt shines .\n",
+            r"line 4: expected a sentence, a tab and a label, as on other lines, found a label",
+        ),
         ("", r"file.txt, line 1: expected at least one sentence, found an empty file"),
         ("\n \n", r"line 1: expected at least one sentence"),
         ("\nhello\n", r"line 2: expected '# instance' and rows of tokens.*found 'hello'"),
@@ -70,7 +126,7 @@ def test_tab_separated(read):
         ("1\tgood\n\n1\n", r"line 3: expected a label, a tab and a sentence"),
         ("1\tgood\t2\n", r"line 1: expected a label, a tab and a sentence"),
         ("1\tgood\n\tbad\n", r"line 2: expected a label, a tab and a sentence"),
-        ("sentence\tlabel\ngood\t1\n", r"line 1: .*found the names of columns"),
+        ("good\t1\nbad\t0\nsentence\tlabel\n", r"line 3: .*found the names of columns"),
         ("1\tgood\n1\t \n", r"line 2: expected a label, a tab and a sentence"),
     ],
 )

@@ -208,7 +208,7 @@ SENTIMENTS = [
     (b"# instance 1\n1\tIt\tit\tPRP\n", "sentiment.txt, line 2, sentence '1': expected 5 columns"),
     (
         b"# instance 1\n1\tIt\tit\tPRP\t1\n",
-        "dev.txt, line … expected a label that the training data has, 1, found",
+        "dev.txt, line … expected a label that the training data has, '1', found",
     ),
 ]
 

@@ -88,7 +88,10 @@ class SentenceReader(DatasetReader):
         fields: dict[str, Field] = {"tokens": text_field, "metadata": MetadataField(metadata)}
         if heads is not None:
             if deprels is None or not len(tokens) == len(heads) == len(deprels):
-                raise ConfigurationError(f"Expected a head and a deprel for each of {tokens}, found {heads}, {deprels}")
+                sizes = f"{len(heads)} and {0 if deprels is None else len(deprels)}"
+                raise ConfigurationError(
+                    f"Expected a head and a deprel for each of {len(tokens)} tokens, found {sizes}"
+                )
             arcs = list(enumerate(heads, start=1))
             fields["tree"] = ArcField(arcs, text_field, list(deprels), label_namespace="head_tags")
         return fields
