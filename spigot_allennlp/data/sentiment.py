@@ -1,4 +1,4 @@
-"""Sentences with a sentiment label, in three formats that [`read_sentiment`](#read_sentiment) tells apart."""
+"""Sentences with a sentiment label, in formats that [`read_sentiment`](#read_sentiment) tells apart."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +10,7 @@ from nltk import Tree
 
 from spigot_allennlp.data.blocks import Block, read_blocks, read_file
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.labelled_lines import parse_object, parse_pair
 from spigot_allennlp.data.sentiment_table import ColumnOrder
 
 TREE_LABELS = ("0", "1", "2", "3", "4")
@@ -35,6 +36,10 @@ class SentimentSentence:
         Whether it is from a sentiment treebank, so that the label is one of `TREE_LABELS`.
     sentence_id : `str`, optional (default = `None`)
         What stands behind `# instance` in the token format.
+    heads : `list[int]`, optional (default = `None`)
+        A gold tree, in 1-based positions, 0 for ROOT.
+    hypothesis : `str` or `list[str]`, optional (default = `None`)
+        The second sentence of a pair, raw or as tokens.
     line : `int`, optional (default = `None`)
         Where the file has it, counted from 1. Two sentences are equal even if their lines differ.
     """
@@ -46,6 +51,8 @@ class SentimentSentence:
     lemmas: list[str] | None = None
     is_tree: bool = False
     sentence_id: str | None = None
+    heads: list[int] | None = None
+    hypothesis: str | list[str] | None = None
     line: int | None = field(default=None, compare=False)
 
 
@@ -59,6 +66,8 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
       empty line after each sentence. Every row of a sentence has its label.
     - it begins with `(`: one bracketed tree a line, `(3 (2 It) (3 works))`, as in the Stanford Sentiment Treebank.
       The label is that of the whole sentence; `-LRB-` and `-RRB-` become brackets again.
+    - it has two tabs, and does not begin with `#`: one pair of sentences a line, `label<TAB>premise<TAB>hypothesis`.
+    - it begins with `{`: one JSON object a line, see [`parse_object`](./labelled_lines.md#parse_object).
 
     # Parameters
 
@@ -81,13 +90,19 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
     else:
         raise FormatError("expected at least one sentence, found an empty file", name, line=1)
     lines = chain(start, lines)
+    if text.startswith("{"):
+        return _read_lines(lines, name, lambda line: SentimentSentence(**parse_object(line)))
+    if text.count("\t") == 2:
+        return _read_lines(lines, name, lambda line: SentimentSentence(**parse_pair(line)))
     if "\t" in text:
         return _read_table(path, name)
     if text.startswith("#"):
         return _read_token_rows(lines, name)
     if text.startswith("("):
         return _read_lines(lines, name, _parse_tree)
-    message = "expected '# instance' and rows of tokens, a bracketed tree, or a label, a tab and a sentence"
+    message = (
+        "expected '# instance' and rows of tokens, a bracketed tree, a label, a tab and a sentence, or a JSON object"
+    )
     raise FormatError(f"{message}; found {text[:40]!r}", name, len(start))
 
 

@@ -1,4 +1,5 @@
 from spigot_allennlp.models.dependency_parser import DependencyParser as DependencyParser
+from spigot_allennlp.models.latent_tree_classifier import LatentTreeClassifier as LatentTreeClassifier
 from spigot_allennlp.models.semantic_parser import SemanticParser as SemanticParser
 from spigot_allennlp.models.semantic_then_sentiment import SemanticThenSentiment as SemanticThenSentiment
 from spigot_allennlp.models.syntactic_then_semantic import SyntacticThenSemantic as SyntacticThenSemantic

@@ -1,3 +1,9 @@
+from spigot_allennlp.modules.composition import Composition as Composition
+from spigot_allennlp.modules.composition import GraphNetwork as GraphNetwork
+from spigot_allennlp.modules.composition import LabelEmbedding as LabelEmbedding
+from spigot_allennlp.modules.composition import Selection as Selection
+from spigot_allennlp.modules.composition import TreeComposition as TreeComposition
+from spigot_allennlp.modules.composition import TreeLstm as TreeLstm
 from spigot_allennlp.modules.embedding import ScaledEmbedding as ScaledEmbedding
 from spigot_allennlp.modules.graph_features import GraphFeatures as GraphFeatures
 from spigot_allennlp.modules.graph_loss import GraphHinge as GraphHinge

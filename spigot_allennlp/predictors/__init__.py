@@ -1,2 +1,3 @@
+from spigot_allennlp.predictors.latent_tree import LatentTreePredictor as LatentTreePredictor
 from spigot_allennlp.predictors.parser import ParserPredictor as ParserPredictor
 from spigot_allennlp.predictors.sentiment import SentimentPredictor as SentimentPredictor

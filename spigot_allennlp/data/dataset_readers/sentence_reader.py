@@ -54,7 +54,9 @@ class SentenceReader(DatasetReader):
             yield from super().read(file_path)
 
     def apply_token_indexers(self, instance: Instance) -> None:
-        instance["tokens"].token_indexers = self._token_indexers
+        for field in instance.fields.values():
+            if isinstance(field, TextField):
+                field.token_indexers = self._token_indexers
 
     def find_file(self, name: str) -> str:
         """The local path of a file of data. Raises an `OSError` where there is none, and where there is a folder."""

@@ -45,9 +45,15 @@ class SentimentReader(SentenceReader):
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
         name = str(file_path)
         for sentence in self.shard_iterable(self._read_sentences(name)):
-            tagged = self._tag(sentence)
-            self.check_length(tagged.tokens, name, sentence.line, sentence.sentence_id)
-            yield self.text_to_instance(*tagged, sentence.label, sentence.sentence_id, name, sentence.line)
+            place = (name, sentence.line, sentence.sentence_id)
+            tagged, hypothesis = self._tag(sentence), None
+            self.check_length(tagged.tokens, *place)
+            if sentence.hypothesis is not None:
+                hypothesis = self._tag_text(sentence.hypothesis)
+                self.check_length(hypothesis.tokens, *place)
+            yield self.text_to_instance(
+                *tagged, sentence.label, sentence.sentence_id, name, sentence.line, sentence.heads, hypothesis
+            )
 
     def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
         is_empty = True
@@ -64,10 +70,14 @@ class SentimentReader(SentenceReader):
 
     def _tag(self, sentence: SentimentSentence) -> TaggedSentence:
         if sentence.tokens is None:
-            return self._tagger.sentence(sentence.text)
-        if sentence.tags is None:
-            return self._tagger.tag(sentence.tokens)
+            return self._tag_text(sentence.text)
+        if sentence.tags is None or sentence.lemmas is None:
+            tagged = self._tag_text(sentence.tokens)
+            return TaggedSentence(tagged.tokens, sentence.tags or tagged.tags, sentence.lemmas or tagged.lemmas)
         return TaggedSentence(sentence.tokens, sentence.tags, sentence.lemmas)
+
+    def _tag_text(self, text: str | list[str]) -> TaggedSentence:
+        return self._tagger.sentence(text) if isinstance(text, str) else self._tagger.tag(text)
 
     def text_to_instance(  # type: ignore
         self,
@@ -78,6 +88,8 @@ class SentimentReader(SentenceReader):
         sentence_id: str | None = None,
         name: str | None = None,
         line: int | None = None,
+        heads: Sequence[int] | None = None,
+        hypothesis: TaggedSentence | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -92,6 +104,10 @@ class SentimentReader(SentenceReader):
             The file, for messages.
         line : `int`, optional (default = `None`)
             Where the file has the sentence, for messages.
+        heads : `Sequence[int]`, optional (default = `None`)
+            A gold tree.
+        hypothesis : `TaggedSentence`, optional (default = `None`)
+            The second sentence of a pair.
 
         # Returns
 
@@ -102,8 +118,18 @@ class SentimentReader(SentenceReader):
             A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
         label : `KnownLabelField`, if a label is given
             In the namespace `labels`.
+        tree : `ArcField`, if heads are given
+            `[modifier, head]`, its arcs without labels.
+        hypothesis : `TextField`, of a pair
+            And `hypothesis_tokens`, `hypothesis_lemmas` and `hypothesis_tags` among the metadata.
         """
-        fields = self.make_fields(tokens, tags, lemmas, sentence_id=sentence_id)
+        deprels = None if heads is None else ["_"] * len(heads)
+        fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id=sentence_id)
+        if hypothesis is not None:
+            second = self.make_fields(*hypothesis)
+            fields["hypothesis"] = second["tokens"]
+            names = ("tokens", "lemmas", "tags")
+            fields["metadata"].metadata.update({f"hypothesis_{key}": second["metadata"][key] for key in names})
         if label is not None:
             fields["label"] = KnownLabelField(label, name, line, sentence_id)
         return Instance(fields)

@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.sentiment import read_sentiment
+
+SENTENCES = [
+    ({"label": 1, "sentence": "It works."}, {"label": "1", "text": "It works."}),
+    ({"label": "yes", "tokens": ["It", "works"]}, {"label": "yes", "tokens": ["It", "works"]}),
+    (
+        {
+            "label": "a",
+            "id": 7,
+            "tokens": ["It", "works"],
+            "tags": ["P", "V"],
+            "lemmas": ["it", "work"],
+            "heads": [2, 0],
+        },
+        {"sentence_id": "7", "tags": ["P", "V"], "lemmas": ["it", "work"], "heads": [2, 0]},
+    ),
+    (
+        {"label": "entailment", "premise": "It works.", "hypothesis": ["It", "runs"]},
+        {"label": "entailment", "text": "It works.", "hypothesis": ["It", "runs"]},
+    ),
+]
+
+
+def read(tmp_path, text: str):
+    path = tmp_path / "data.jsonl"
+    path.write_text(text, encoding="utf-8")
+    return list(read_sentiment(path, "data.jsonl"))
+
+
+def test_objects(tmp_path):
+    found = read(tmp_path, "".join(json.dumps(content) + "\n\n" for content, _ in SENTENCES))
+    assert [sentence.line for sentence in found] == [1, 3, 5, 7]
+    for sentence, (_, expected) in zip(found, SENTENCES, strict=True):
+        assert {key: getattr(sentence, key) for key in expected} == expected
+
+
+def test_table_of_pairs(tmp_path):
+    first, second = read(tmp_path, "neutral\tA dog runs .\tIt is wet .\nentailment\tA dog runs .\tA dog moves .\n")
+    assert (first.label, first.text, first.hypothesis) == ("neutral", "A dog runs .", "It is wet .")
+    assert second.label == "entailment"
+    with pytest.raises(FormatError, match=r"line 2: expected a label, a premise and a hypothesis"):
+        read(tmp_path, "neutral\tA dog runs .\tIt is wet .\nentailment\tA dog runs .\n")
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ('{"label": 1', "expected a JSON object"),
+        ('{"label": 1, "sentence": "x", "tag": []}', "expected keys among .* found 'tag'"),
+        ('{"sentence": "x"}', "expected a label"),
+        ('{"label": true, "sentence": "x"}', "expected a label"),
+        ('{"label": 1}', "expected a sentence, or tokens"),
+        ('{"label": 1, "sentence": "x", "tokens": ["x"]}', "expected a sentence, or tokens"),
+        ('{"label": 1, "premise": "x"}', "a premise and a hypothesis"),
+        ('{"label": 1, "sentence": " "}', "not empty"),
+        ('{"label": 1, "sentence": ["x"]}', "expected sentence to be a text"),
+        ('{"label": 1, "sentence": "x", "heads": [0]}', "expected tokens beside 'heads'"),
+        ('{"label": 1, "tokens": []}', "expected tokens to be a list"),
+        ('{"label": 1, "tokens": ["x", 1]}', "expected tokens to be a list"),
+        ('{"label": 1, "tokens": ["x", "y"], "tags": ["X"]}', "lists of one length, found '2 tokens', '1 tags'"),
+        ('{"label": 1, "tokens": ["x"], "heads": [1]}', "token 1: expected another token as head"),
+        ('{"label": 1, "tokens": ["x"], "heads": ["0"]}', "whole numbers"),
+    ],
+)
+def test_refused_with_its_line(line, message, tmp_path):
+    with pytest.raises(FormatError, match=rf"data.jsonl, line 2: .*{message}"):
+        read(tmp_path, f'{{"label": 1, "sentence": "fine"}}\n{line}\n')

@@ -1,0 +1,1 @@
+(import 'listops.libsonnet') + (import '../common/methods.libsonnet').pipeline

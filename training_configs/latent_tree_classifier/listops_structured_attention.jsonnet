@@ -1,0 +1,1 @@
+(import 'listops.libsonnet') + (import '../common/methods.libsonnet').structured_attention

@@ -1,0 +1,1 @@
+(import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot
