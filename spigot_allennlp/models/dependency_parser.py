@@ -13,8 +13,9 @@ from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.models.stage import check_structure
 from spigot_allennlp.modules import ArcPruner, PairScorer, TreeHinge, TreeLoss
+from spigot_allennlp.modules.tree_loss import is_outside_of
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
-from spigot_allennlp.training.metrics import AttachmentScores, Pruning
+from spigot_allennlp.training.metrics import AttachmentScores, OutsideTrees, Pruning
 
 
 @Model.register("spigot_dependency_parser")
@@ -76,7 +77,8 @@ class DependencyParser(Parser):
                 f"cells are {self.structure.cells}"
             )
         self.loss = loss or TreeHinge()
-        self.structure.require("argmax", *self.loss.needs, by=f"the loss {registered_name(self.loss, TreeLoss)}")
+        loss_name = registered_name(self.loss, TreeLoss)
+        self.structure.require("argmax", *self.loss.needs, by=f"the loss {loss_name}")
         self.label_feedforward = None
         if label_feedforward is not None:
             if not vocab.get_vocab_size("head_tags"):
@@ -90,6 +92,7 @@ class DependencyParser(Parser):
             check_structure("the pruner's parser", pruner.structure, self.structure, of="the parser")
         self.pruner = pruner
         self.attachment_scores = AttachmentScores()
+        self.outside_trees = OutsideTrees(_name(self.structure), f"the loss {loss_name} {self.loss.of_outside}")
         self.pruning = Pruning()
         initialize(self, initializer)
         self.start_from(pretrained_file)
@@ -106,7 +109,8 @@ class DependencyParser(Parser):
 
         tokens : `TextFieldTensors`
         tree : `torch.Tensor`, optional (default = `None`)
-            `(batch, length, length)` int64, `[modifier, head]`: the label of each gold arc, -1 where there is none.
+            `(batch, length, length)` int64, `[modifier, head]`: the label of each gold arc, -1 where there is none. A
+            token without any has no gold head.
         graph : `torch.Tensor`, optional (default = `None`)
             Not used; the readers of semantic graphs give it too.
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
@@ -119,7 +123,7 @@ class DependencyParser(Parser):
         """
         encoded, mask = self.encode(tokens)
         scores = self.prune(self.score(encoded), tokens, mask, tree)
-        return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree)
+        return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree, metadata)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
         """The arc scores, `(batch, length, length)`, `[modifier, head]`, of `encoded` tokens."""
@@ -153,6 +157,7 @@ class DependencyParser(Parser):
         scores: torch.Tensor,
         predicted: torch.Tensor,
         tree: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
     ) -> dict[str, torch.Tensor]:
         """
         What `forward` returns, from encoded tokens, their arc scores and the trees that were chosen by them, 0/1 and of
@@ -163,15 +168,24 @@ class DependencyParser(Parser):
             output["head_tags"] = self._label_scores(encoded, predicted).argmax(dim=2)
         if tree is not None:
             gold = (tree >= 0).to(scores)
-            # Outside of training the pruner may have taken a gold arc away, whose loss would be infinite.
-            gold_left = gold.where(scores > -torch.inf, 0.0)
-            output["loss"] = self.loss(scores, gold_left, mask, self.structure).sum()
+            output["loss"] = self._tree_loss(scores, gold, mask, metadata)
             gold_heads, gold_tags = gold.argmax(dim=2), None
             if self.label_feedforward is not None:
                 gold_tags = tree.amax(dim=2)
                 output["loss"] = output["loss"] + self._label_loss(self._label_scores(encoded, gold), gold_tags)
-            self.attachment_scores(output["heads"], gold_heads, mask, output.get("head_tags"), gold_tags)
+            has_head = mask & (gold.amax(dim=2) > 0)
+            self.attachment_scores(output["heads"], gold_heads, has_head, output.get("head_tags"), gold_tags)
         return output
+
+    def _tree_loss(
+        self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, metadata: Optional[list[dict[str, Any]]]
+    ) -> torch.Tensor:
+        is_outside = is_outside_of(self.structure, gold, mask)
+        self.outside_trees(is_outside, metadata, self.training)
+        if self.pruner is None and self.loss.compared(self.structure) is self.structure:
+            return self.loss(scores, gold, mask, self.structure, is_outside).sum()
+        # Outside of training the pruner may have taken a gold arc away: any head will do then.
+        return self.loss(scores, gold.where(scores > -torch.inf, 0.0), mask, self.structure).sum()
 
     def _label_scores(self, encoded: torch.Tensor, tree: torch.Tensor) -> torch.Tensor:
         # A token joined with its head. Shape: (batch, length, 2 * encoder_dim)
@@ -200,4 +214,10 @@ class DependencyParser(Parser):
         return output_dict
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
-        return {**self.attachment_scores.get_metric(reset), **self.pruning.get_metric(reset)}
+        metrics = (self.attachment_scores, self.pruning, self.outside_trees)
+        return {name: value for metric in metrics for name, value in metric.get_metric(reset).items()}
+
+
+def _name(structure: Structure) -> str:
+    single_root = " with a single root" if getattr(structure, "single_root", False) else ""
+    return registered_name(structure, Structure) + single_root
