@@ -195,6 +195,21 @@ class TestDependencyParser(ModelTestCase):
         assert output["loss"].isfinite() and output["loss"] >= 0
         assert self.model.get_metrics(reset=True)["uas"] == float(output["heads"][0, 3] == 2)
 
+    def test_figures_without_the_punctuation_that_the_reader_marks(self):
+        tensors = self.tensors_of([2, 0, 2], [0, 1])
+        heads = self.model.eval()(**tensors)["heads"]
+        for sentence, marks in zip(tensors["metadata"], ([False, True, True], [True, False]), strict=True):
+            sentence["is_punctuation"] = marks
+        self.model.get_metrics(reset=True)
+        self.model(**tensors)
+        right = [int(heads[0, 1] == 2), int(heads[1, 2] == 1)]
+        assert self.model.get_metrics(reset=True)["uas_without_punctuation"] == sum(right) / 2
+        params = Params.from_file(str(CONFIG))["model"]
+        params["attachment_scores"] = {"punctuation": "ignored"}
+        model = Model.from_params(vocab=self.vocab, params=params)
+        model(**tensors)
+        assert model.get_metrics().keys() == {"uas", "las", "uem"}
+
     def test_an_encoder_that_does_not_fit_the_embedder_is_refused(self):
         params = Params.from_file(str(CONFIG))["model"]
         params["encoder"]["input_size"] = 7
