@@ -41,6 +41,8 @@ class SdpSentence:
         The syntactic head of each token, 0 for ROOT, which makes this the augmented variant.
     deprels : `list[str]`, optional (default = `None`)
         The label of each syntactic arc.
+    upos : `list[str]`, optional (default = `None`)
+        The universal parts of speech, of a companion file; the format has no column for them.
     sentence_id : `str`, optional (default = `None`)
     comments : `list[str]`, optional (default = `[]`)
         The lines above the rows, but the one of the id: the header, and comments.
@@ -57,6 +59,7 @@ class SdpSentence:
     frames: list[str] | None = None
     heads: list[int] | None = None
     deprels: list[str] | None = None
+    upos: list[str] | None = None
     sentence_id: str | None = None
     comments: list[str] = field(default_factory=list)
     line: int | None = field(default=None, compare=False)

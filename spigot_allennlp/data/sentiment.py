@@ -11,6 +11,7 @@ from nltk import Tree
 from spigot_allennlp.data.blocks import Block, read_blocks, read_file
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.labelled_lines import parse_object, parse_pair
+from spigot_allennlp.data.ptb_escapes import unescape
 from spigot_allennlp.data.sentiment_table import ColumnOrder
 
 TREE_LABELS = ("0", "1", "2", "3", "4")
@@ -18,7 +19,6 @@ TREE_LABELS = ("0", "1", "2", "3", "4")
 
 _ID_COMMENT = re.compile(r"#\s*instance\s+(\S+)")
 _COLUMNS = ("id", "form", "lemma", "pos", "label")
-_BRACKETS = {"-LRB-": "(", "-RRB-": ")"}
 
 
 @dataclass
@@ -65,7 +65,7 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
     - it begins with `#`, as in `# instance 1`: one token a row, `id form lemma pos label`, separated by tabs, with an
       empty line after each sentence. Every row of a sentence has its label.
     - it begins with `(`: one bracketed tree a line, `(3 (2 It) (3 works))`, as in the Stanford Sentiment Treebank.
-      The label is that of the whole sentence; `-LRB-` and `-RRB-` become brackets again.
+      The label is that of the whole sentence; `-LRB-` and the like [become brackets](./ptb_escapes.md).
     - it has two tabs, and does not begin with `#`: one pair of sentences a line, `label<TAB>premise<TAB>hypothesis`.
     - it begins with `{`: one JSON object a line, see [`parse_object`](./labelled_lines.md#parse_object).
 
@@ -157,8 +157,7 @@ def _parse_tree(line: str) -> SentimentSentence:
             raise ValueError(f"expected a label from 0 to 4 after every opening bracket, found {subtree.label()!r}")
         if not len(subtree):
             raise ValueError("expected words or brackets after every label, found none")
-    tokens = [_BRACKETS.get(token, token) for token in tree.leaves()]
-    return SentimentSentence(tree.label(), tokens=tokens, is_tree=True)
+    return SentimentSentence(tree.label(), tokens=list(map(unescape, tree.leaves())), is_tree=True)
 
 
 def _read_table(path: str | PathLike[str], name: str) -> Iterator[SentimentSentence]:

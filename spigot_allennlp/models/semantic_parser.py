@@ -9,6 +9,7 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 
 from spigot_allennlp.data.dataset_readers.sdp import TOP
+from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.modules import GraphHinge, GraphLoss, GraphScores, PairScorer
@@ -125,7 +126,10 @@ class SemanticParser(Parser):
 
         `Dict[str, torch.Tensor]`
             `arcs`, `(batch, length, length)` int64, the predicted graph in the form of `graph`; `mask`; and `loss`,
-            summed over the batch, where gold graphs are given.
+            summed over the batch, where gold graphs are given. In evaluation, what [`extras`](./extras.md) ask for:
+            `arc_probabilities`, like `arcs`, of what is predicted; `graph_probability`, `(batch,)`;
+            `graph_alternatives` and `graph_samples`, for each sentence a list of dictionaries with `arcs`, `tops`,
+            `score` and `probability`.
         """
         if self.reads_trees and tree is None:
             raise ConfigurationError("a semantic parser that reads_trees needs the field 'tree'")
@@ -170,9 +174,31 @@ class SemanticParser(Parser):
     ) -> dict[str, torch.Tensor]:
         """What `forward` returns, from scores and the graphs that were chosen by them, in the form of `graph`."""
         output = {"mask": mask, "arcs": predicted}
+        if self.tells():
+            output.update(self._extras(scores, mask, predicted))
         if graph is not None:
             output["loss"] = self.parse_loss(scores, mask, graph)
             self.metric(output["arcs"], graph, mask)
+        return output
+
+    def _extras(self, scores: GraphScores, mask: torch.Tensor, predicted: torch.Tensor) -> dict[str, Any]:
+        output: dict[str, Any] = {}
+        part_scores = self.part_scores(scores).detach()
+        if self.extras.probabilities:
+            labels = predicted.clamp(min=0).unsqueeze(3)
+            graph = torch.zeros_like(part_scores).scatter_(3, labels, (predicted >= 0).to(part_scores).unsqueeze(3))
+            if self.structure.predicates:
+                # Of the graphs with these arcs, the one whose other predicates are on where that is worth it.
+                is_on = (predicted >= 0).any(2) | (part_scores[:, :, 0, 0] > 0)
+                graph[:, :, 0, 0] = (is_on & self.structure.parts(part_scores, mask)[:, :, 0, 0]).to(part_scores)
+            marginals = self.structure.marginals(part_scores, mask)
+            output["arc_probabilities"] = marginals.gather(3, labels).squeeze(3)
+            output["graph_probability"] = self.structure.log_prob(graph, part_scores, mask).exp()
+        for name, others in self.extras.others(self.structure, part_scores, mask).items():
+            for graphs in others.structures:
+                pairs = zip(*self._read_graphs(self.structure.labels_of(graphs)), strict=True)
+                others.readable.append([{"arcs": arcs, "tops": tops} for arcs, tops in pairs])
+            output[f"graph_{name}"] = others.by_sentence()
         return output
 
     def parse_loss(self, scores: GraphScores, mask: torch.Tensor, graph: torch.Tensor) -> torch.Tensor:
@@ -182,17 +208,30 @@ class SemanticParser(Parser):
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
         """
         Replaces `arcs` by a list of `[predicate, argument, label]` for each sentence (positions are 1-based) and adds
-        `tops`, a list of positions.
+        `tops`, a list of positions; probabilities, where they are asked for, go with these.
         """
         output_dict.pop("mask")
+        arcs, tops = self._read_graphs(output_dict["arcs"])
+        if "arc_probabilities" in output_dict:
+            cells = [
+                [(where, rounded(values[tuple(where)])) for where in torch.nonzero(graph >= 0).tolist()]
+                for graph, values in zip(output_dict["arcs"].cpu(), output_dict["arc_probabilities"].cpu(), strict=True)
+            ]
+            output_dict["arc_probabilities"] = [[p for where, p in found if where[0] > 0] for found in cells]
+            output_dict["top_probabilities"] = [[p for where, p in found if where[0] == 0] for found in cells]
+            output_dict["graph_probability"] = list(map(rounded, output_dict["graph_probability"]))
+        output_dict["arcs"], output_dict["tops"] = arcs, tops
+        return output_dict
+
+    def _read_graphs(self, graphs: torch.Tensor) -> tuple[list[list[list[Any]]], list[list[int]]]:
+        """The arcs, `[predicate, argument, label]`, and the tops of each sentence."""
         labels = self.vocab.get_index_to_token_vocabulary("graph_labels")
         arcs, tops = [], []
-        for sentence in output_dict["arcs"].cpu():
+        for sentence in graphs.cpu():
             found = [(p, a, labels[int(sentence[p, a])]) for p, a in torch.nonzero(sentence >= 0).tolist()]
             arcs.append([[predicate, argument, label] for predicate, argument, label in found if predicate > 0])
             tops.append([argument for predicate, argument, _ in found if predicate == 0])
-        output_dict["arcs"], output_dict["tops"] = arcs, tops
-        return output_dict
+        return arcs, tops
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """All figures at the end of a pass (`reset`), the most telling ones while it runs."""

@@ -137,7 +137,7 @@ class SyntacticThenSemantic(Model):
         else:
             z = self.intermediate(scores, mask, graph_loss)
         chosen = z if only_trees else self.intermediate.chosen(scores, mask, z)
-        output = self.syntactic_parser.parse(encoded, mask, scores, chosen, tree)
+        output = self.syntactic_parser.parse(encoded, mask, scores, chosen, tree, metadata)
         if "loss" in output:
             output["loss"] = self.syntactic_loss_weight * output["loss"]
         if only_trees:

@@ -4,6 +4,7 @@ from allennlp.common.util import JsonDict
 
 from spigot_allennlp.data.conll import ConllSentence, format_conll
 from spigot_allennlp.data.sdp import SdpSentence, format_sdp
+from spigot_allennlp.predictors.confidence import misc_of
 
 
 def to_sdp(output: JsonDict) -> str:
@@ -26,13 +27,15 @@ def to_sdp(output: JsonDict) -> str:
 def to_conllu(output: JsonDict) -> str:
     """A predicted tree in CoNLL-U; where it has no labels, they are `_`."""
     heads = output["heads"]
-    return format_conll(
-        ConllSentence.from_tree(
-            output["tokens"],
-            output["lemmas"],
-            output["tags"],
-            heads,
-            output.get("head_tags", ["_"] * len(heads)),
-            output.get("sentence_id"),
-        )
+    sentence = ConllSentence.from_tree(
+        output["tokens"],
+        output["lemmas"],
+        output["tags"],
+        heads,
+        output.get("head_tags", ["_"] * len(heads)),
+        output.get("sentence_id"),
     )
+    for token, word in enumerate(sentence.words):
+        if misc := misc_of(output, token):
+            word["misc"] = "|".join(f"{key}={value}" for key, value in misc.items())
+    return format_conll(sentence)

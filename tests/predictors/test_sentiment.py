@@ -5,6 +5,7 @@ from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
 from allennlp.predictors import Predictor
 
+from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.data.sdp import read_sdp
 from spigot_allennlp.predictors import SentimentPredictor
 from tests import FIXTURES_ROOT
@@ -62,3 +63,16 @@ def test_a_model_without_a_parser_has_no_graph(archive_file):
     assert "arcs" not in predictor.predict_json(SENTENCE)
     with pytest.raises(ConfigurationError, match="output_format must be one of json for this model"):
         SentimentPredictor(predictor._model, predictor._dataset_reader, output_format="sdp")
+
+
+def test_brackets_are_the_words_of_a_reader_that_unescapes(predictor):
+    reader = SentimentReader(token_indexers=predictor._dataset_reader.inner._token_indexers)
+    escaped = {
+        "tokens": ["-LRB-", "fun", "-RRB-"],
+        "tags": ["-LRB-", "NN", "-RRB-"],
+        "lemmas": ["-lrb-", "fun", "-rrb-"],
+    }
+    plain = {**escaped, "tokens": ["(", "fun", ")"], "lemmas": ["(", "fun", ")"]}
+    instances = [SentimentPredictor(predictor._model, reader)._json_to_instance(s) for s in (escaped, plain)]
+    assert instances[0]["tokens"] == instances[1]["tokens"]
+    assert SentimentPredictor(predictor._model, reader).predict_json(escaped)["tokens"] == escaped["tokens"]

@@ -40,6 +40,7 @@ class ConlluReader(SentenceReader):
                 sentence.heads,
                 sentence.deprels,
                 sentence.sentence_id,
+                sentence.upos,
             )
 
     def text_to_instance(  # type: ignore
@@ -50,6 +51,7 @@ class ConlluReader(SentenceReader):
         heads: Sequence[int] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
+        upos: Sequence[str] | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -63,6 +65,8 @@ class ConlluReader(SentenceReader):
         deprels : `Sequence[str]`, optional (default = `None`)
             The label of each arc; goes with `heads`.
         sentence_id : `str`, optional (default = `None`)
+        upos : `Sequence[str]`, optional (default = `None`)
+            The universal parts of speech, by which "ud" tells punctuation; by default the tags.
 
         # Returns
 
@@ -70,8 +74,9 @@ class ConlluReader(SentenceReader):
 
         tokens : `TextField`
         metadata : `MetadataField`
-            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
+            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`; where the reader knows
+            `punctuation`, also `is_punctuation`, a list of `bool`.
         tree : `ArcField`, if `heads` are given
             Cells are [modifier, head], labels are in the namespace `head_tags`.
         """
-        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id))
+        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, upos))

@@ -55,6 +55,7 @@ class SdpReader(SentenceReader):
                 sentence.arcs,
                 sentence.tops,
                 sentence.sentence_id,
+                sentence.upos,
             )
 
     def _read_sentences(self, name: str) -> Iterator[SdpSentence]:
@@ -88,6 +89,7 @@ class SdpReader(SentenceReader):
         arcs: Sequence[tuple[int, int, str]] | None = None,
         tops: Sequence[int] | None = None,
         sentence_id: str | None = None,
+        upos: Sequence[str] | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -105,6 +107,8 @@ class SdpReader(SentenceReader):
         tops : `Sequence[int]`, optional (default = `None`)
             The 1-based positions of the tops; goes with `arcs`.
         sentence_id : `str`, optional (default = `None`)
+        upos : `Sequence[str]`, optional (default = `None`)
+            The universal parts of speech, by which "ud" tells punctuation; by default the tags.
 
         # Returns
 
@@ -112,14 +116,15 @@ class SdpReader(SentenceReader):
 
         tokens : `TextField`
         metadata : `MetadataField`
-            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
+            A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`; where the reader knows
+            `punctuation`, also `is_punctuation`, a list of `bool`.
         tree : `ArcField`, if `heads` are given
             Cells are [modifier, head], labels are in the namespace `head_tags`.
         graph : `ArcField`, if `arcs` are given
             Cells are [predicate, argument], labels are in the namespace `graph_labels`, and those that occur twice with
             one predicate also in `repeated_graph_labels`. Tops are arguments of ROOT with the label `TOP`.
         """
-        fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id)
+        fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, upos)
         if arcs is not None:
             labelled = [(0, top, TOP) for top in tops or ()] + list(arcs)
             fields["graph"] = ArcField(

@@ -12,6 +12,8 @@ from allennlp.data.tokenizers import Token
 
 from spigot_allennlp.data.fields import ArcField
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.ptb_escapes import unescape
+from spigot_allennlp.data.punctuation import PUNCTUATION_TAGS, is_punctuation
 from spigot_allennlp.framework.bad_input import explained
 
 ROOT = "@@ROOT@@"
@@ -29,12 +31,20 @@ class SentenceReader(DatasetReader):
         (lowercase), `lemmas` and `pos`, each with the namespace of its own name.
     max_tokens_per_sentence : `int`, optional (default = `None`)
         A longer sentence in a file, not counting ROOT, raises a `FormatError`. By default none is too long.
+    unescape_ptb : `bool`, optional (default = `False`)
+        Whether forms and lemmas are [unescaped](../ptb_escapes.md): a model then reads `(` for `-LRB-`, wherever
+        sentences come from. In the metadata, and so in predictions, they stay as they are.
+    punctuation : `str`, optional (default = `None`)
+        By which convention tokens are [punctuation](../punctuation.md): "ud", "ptb" or "ctb". Figures without it are
+        then reported too.
     """
 
     def __init__(
         self,
         token_indexers: Optional[dict[str, TokenIndexer]] = None,
         max_tokens_per_sentence: Optional[int] = None,
+        unescape_ptb: bool = False,
+        punctuation: Optional[str] = None,
         **kwargs,
     ) -> None:
         super().__init__(manual_distributed_sharding=True, manual_multiprocess_sharding=True, **kwargs)
@@ -47,6 +57,11 @@ class SentenceReader(DatasetReader):
         if max_tokens_per_sentence is not None and max_tokens_per_sentence < 1:
             raise ConfigurationError(f"max_tokens_per_sentence must be at least 1, but is {max_tokens_per_sentence}")
         self._max_tokens_per_sentence = max_tokens_per_sentence
+        self.unescape_ptb = unescape_ptb
+        if punctuation is not None and punctuation not in PUNCTUATION_TAGS:
+            conventions = ", ".join(PUNCTUATION_TAGS)
+            raise ConfigurationError(f"punctuation must be one of {conventions}, but is {punctuation!r}")
+        self._punctuation = punctuation
 
     def read(self, file_path: DatasetReaderInput) -> Iterator[Instance]:
         """The instances of a file. An `OSError` is explained by the file, or by what the reader takes with it."""
@@ -81,13 +96,24 @@ class SentenceReader(DatasetReader):
         heads: Sequence[int] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
+        upos: Sequence[str] | None = None,
     ) -> dict[str, Field]:
-        """The fields `tokens` and `metadata` and, where `heads` are given, `tree`."""
+        """
+        The fields `tokens` and `metadata` and, where `heads` are given, `tree`. The universal parts of speech, `upos`,
+        are for the convention "ud"; without them, it looks at the tags.
+        """
         words = [Token(ROOT, lemma_=ROOT, tag_=ROOT)]
-        words += [Token(token, lemma_=lemma, tag_=tag) for token, lemma, tag in zip(tokens, lemmas, tags, strict=True)]
+        text = unescape if self.unescape_ptb else str
+        words += [
+            Token(text(token), lemma_=text(lemma), tag_=tag)
+            for token, lemma, tag in zip(tokens, lemmas, tags, strict=True)
+        ]
         text_field = TextField(words)
         metadata = {"tokens": list(tokens), "lemmas": list(lemmas), "tags": list(tags), "sentence_id": sentence_id}
         fields: dict[str, Field] = {"tokens": text_field, "metadata": MetadataField(metadata)}
+        if self._punctuation is not None:
+            by = tags if upos is None or self._punctuation != "ud" else upos
+            metadata["is_punctuation"] = is_punctuation(by, self._punctuation)
         if heads is not None:
             if deprels is None or not len(tokens) == len(heads) == len(deprels):
                 sizes = f"{len(heads)} and {0 if deprels is None else len(deprels)}"

@@ -31,16 +31,25 @@ class SentimentReader(SentenceReader):
         neutral sentences are left out, as in SST-2. `"5-class"`: they stay. Labels of other formats always stay.
     spacy_model : `str`, optional (default = `None`)
         The spaCy pipeline that fills in what a file leaves out; see [`Tagger`](../tagger.md).
+    unescape_ptb : `bool`, optional (default = `True`)
+        Whether `-LRB-` is read as `(`; see [`SentenceReader`](./sentence_reader.md). Sentiment treebanks have such
+        forms, and what people write has brackets.
     kwargs
         See [`SentenceReader`](./sentence_reader.md).
     """
 
-    def __init__(self, granularity: str = "2-class", spacy_model: Optional[str] = None, **kwargs) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        granularity: str = "2-class",
+        spacy_model: Optional[str] = None,
+        unescape_ptb: bool = True,
+        **kwargs,
+    ) -> None:
+        super().__init__(unescape_ptb=unescape_ptb, **kwargs)
         if granularity not in ("2-class", "5-class"):
             raise ConfigurationError(f"Expected `granularity` to be '2-class' or '5-class', found {granularity!r}")
         self._granularity = granularity
-        self._tagger = Tagger(spacy_model)
+        self._tagger = Tagger(spacy_model, unescape_ptb)
 
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
         name = str(file_path)

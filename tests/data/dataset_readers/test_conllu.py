@@ -65,3 +65,40 @@ def test_each_instance_is_loaded_once_by_two_workers():
     loaded = [metadata["sentence_id"] for batch in loader for metadata in batch["metadata"]]
     expected = [instance["metadata"]["sentence_id"] for instance in ConlluReader().read(EWT_DEV)]
     assert sorted(loaded) == sorted(expected)
+
+
+def test_escapes_are_words_where_that_is_asked_for():
+    sentence = (["-LRB-"], ["-LRB-"], ["-lrb-"])
+    for settings, word in (({}, "-LRB-"), ({"unescape_ptb": True}, "(")):
+        instance = ConlluReader(**settings).text_to_instance(*sentence)
+        assert instance["tokens"].tokens[1].text == word
+        assert instance["metadata"]["tokens"] == ["-LRB-"]
+
+
+@pytest.mark.parametrize(
+    "convention, tag_column, expected",
+    [
+        ("ud", "xpos", [True, True, False]),
+        ("ud", "upos", [True, True, False]),
+        ("ptb", "xpos", [True, False, False]),
+        ("ctb", "xpos", [False, False, True]),
+    ],
+)
+def test_punctuation_by_convention(convention, tag_column, expected, tmp_path):
+    columns = [("``", "PUNCT", "``"), ("-", "PUNCT", "HYPH"), ("x", "SYM", "PU")]
+    rows = [
+        f"{i}\t{form}\t{form}\t{upos}\t{xpos}\t_\t{i - 1}\tx\t_\t_\n" for i, (form, upos, xpos) in enumerate(columns, 1)
+    ]
+    (tmp_path / "x.conllu").write_text("".join(rows))
+    (instance,) = ConlluReader(tag_column, punctuation=convention).read(tmp_path / "x.conllu")
+    assert instance["metadata"]["is_punctuation"] == expected
+    if convention == "ud":  # the companion of a graph
+        graph = "".join(f"{i}\t{form}\t{form}\t{xpos}\t-\t-\t_\n" for i, (form, _, xpos) in enumerate(columns, 1))
+        (tmp_path / "x.sdp").write_text(graph)
+        (instance,) = SdpReader(trees="companion", punctuation=convention).read(tmp_path / "x.sdp")
+        assert instance["metadata"]["is_punctuation"] == expected
+
+
+def test_other_conventions_are_refused():
+    with pytest.raises(ConfigurationError, match="punctuation must be one of ud, ptb, ctb, but is 'atis'"):
+        ConlluReader(punctuation="atis")

@@ -86,3 +86,19 @@ def test_a_sentence_that_is_too_long_is_named(tmp_path):
 def test_from_params():
     reader = DatasetReader.from_params(Params({"type": "spigot_sentiment", "max_instances": 3}))
     assert len(list(reader.read(TRAIN))) == 3
+
+
+ESCAPED = "# instance 1\n1\t-LRB-\t-lrb-\t-LRB-\t1\n2\tand\\/or\tand\\/or\tCC\t1\n"
+
+
+def test_escapes_are_those_words_in_every_format(tmp_path):
+    for content in (ESCAPED, "(3 (2 -LRB-) (3 and\\/or))\n", "1\t-LRB- and\\/or\n"):
+        (instance,) = read(content, tmp_path)
+        assert [token.text for token in instance["tokens"].tokens[1:]] == ["(", "and/or"]
+        assert [token.lemma_ for token in instance["tokens"].tokens[1:]] == ["(", "and/or"]
+    (instance,) = read(ESCAPED, tmp_path)
+    # What came in goes out again.
+    assert instance["metadata"]["tokens"] == ["-LRB-", "and\\/or"]
+    assert instance["metadata"]["tags"] == [token.tag_ for token in instance["tokens"].tokens[1:]] == ["-LRB-", "CC"]
+    (instance,) = read(ESCAPED, tmp_path, unescape_ptb=False)
+    assert [token.text for token in instance["tokens"].tokens[1:]] == ["-LRB-", "and\\/or"]

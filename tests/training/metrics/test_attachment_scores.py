@@ -1,5 +1,6 @@
 import pytest
 import torch
+from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.training.metrics import AttachmentScores
 from tests.training.metrics.two_workers import check_two_workers
@@ -22,6 +23,31 @@ def test_labels_count_only_on_right_heads():
     predicted_labels = torch.tensor([[0, 1, 0, 3], [0, 2, 1, -1], [0, -1, -1, -1]])
     metric(PREDICTED, GOLD, MASK, predicted_labels, gold_labels)
     assert metric.get_metric()["las"] == pytest.approx(3 / 5)
+
+
+PUNCTUATION = torch.tensor([[False, True, False, False], [False, False, True, False], [False] * 4])
+LABELS = torch.tensor([[-1, 1, 2, 3], [-1, 2, 1, -1], [-1, -1, -1, -1]])
+
+
+def test_figures_without_punctuation():
+    metric = AttachmentScores()
+    metric(PREDICTED, GOLD, MASK, LABELS + (GOLD == 2), LABELS, PUNCTUATION)
+    # Of the tokens 2 and 3 of the first sentence and 1 of the second, heads are right of the first and the last.
+    expected = {"uas": 4 / 5, "uem": 1 / 2, "las": 3 / 5}
+    without = {"uas_without_punctuation": 2 / 3, "las_without_punctuation": 2 / 3}
+    assert metric.get_metric(reset=True) == pytest.approx({**expected, **without})
+    metric(PREDICTED, GOLD, MASK, is_punctuation=PUNCTUATION)
+    assert metric.get_metric(reset=True).keys() == {"uas", "uem", "uas_without_punctuation"}
+
+
+def test_punctuation_may_be_ignored():
+    metric = AttachmentScores(punctuation="ignored")
+    metric(PREDICTED, GOLD, MASK, is_punctuation=PUNCTUATION)
+    assert metric.get_metric() == {"uas": pytest.approx(2 / 3), "uem": 1 / 2}
+    with pytest.raises(ConfigurationError, match="need a reader with `punctuation`"):
+        metric(PREDICTED, GOLD, MASK)
+    with pytest.raises(ConfigurationError, match="punctuation must be one of both, ignored, but is 'no'"):
+        AttachmentScores(punctuation="no")
 
 
 def test_no_figures_without_tokens():
