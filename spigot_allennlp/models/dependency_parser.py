@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.models.stage import check_structure
+from spigot_allennlp.models.word_pieces import check_word_pieces
 from spigot_allennlp.modules import ArcPruner, PairScorer, TreeHinge, TreeLoss
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
 from spigot_allennlp.training.metrics import AttachmentScores, Pruning
@@ -117,6 +118,7 @@ class DependencyParser(Parser):
             `heads`, `(batch, length)` int64; `head_tags` likewise, with labels only; `mask`; and `loss`, summed over
             the batch, where gold trees are given.
         """
+        check_word_pieces(self, tokens, metadata)
         encoded, mask = self.encode(tokens)
         scores = self.prune(self.score(encoded), tokens, mask, tree)
         return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree)
