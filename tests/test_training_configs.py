@@ -10,7 +10,6 @@ from allennlp.common import Params
 from allennlp.data import BatchSampler, Instance, Token
 from allennlp.data.fields import TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
-from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
 
 from tests import FIXTURES_ROOT
 
@@ -24,20 +23,6 @@ SMALL = """
   trainer+: { num_epochs: 1, callbacks: [], enable_default_callbacks: false },
 }
 """
-
-
-@pytest.fixture(scope="session")
-def transformer(tmp_path_factory) -> Path:
-    """A tiny transformer with random weights and a byte-level vocabulary, saved as the library saves it."""
-    folder = tmp_path_factory.mktemp("transformer")
-    alphabet = sorted(set("ĠĊ") | {chr(i) for i in range(33, 127)} | {chr(i) for i in range(161, 173)})
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet]
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    RobertaTokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
-    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    RobertaModel(RobertaConfig(vocab_size=len(tokens), max_position_embeddings=512, **size)).save_pretrained(folder)
-    return folder
 
 
 def set_environment(monkeypatch, folder: Path) -> None:

@@ -18,9 +18,11 @@ from overrides import overrides
 from spigot_allennlp.data.companion import add_trees
 from spigot_allennlp.data.conll import read_conll
 from spigot_allennlp.data.sdp import SdpSentence, read_sdp
+from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.drawing import draw_graph, draw_tree, stack
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
+from spigot_allennlp.predictors.lines import Failure
 from spigot_allennlp.predictors.sentence import SentencePredictor
 
 _BATCH_SIZE = 32
@@ -91,7 +93,7 @@ def draw_sentence(predictor: SentencePredictor, sentence: str) -> str:
 
 def draw_differences(predictor: SentencePredictor, input_file: str | PathLike[str], limit: int) -> str:
     """
-    An HTML page of the sentences whose prediction differs from gold.
+    An HTML page of the sentences whose prediction differs from gold, and of those on which the model fails.
 
     # Parameters
 
@@ -102,16 +104,27 @@ def draw_differences(predictor: SentencePredictor, input_file: str | PathLike[st
         After so many sentences with differences the rest of the file is not looked at.
     """
     figures: list[str] = []
+    failures: list[Failure] = []
     num_sentences = 0
     for gold, output in _predict(predictor, Path(input_file)):
         if len(figures) == limit:
             break
         num_sentences += 1
-        if _differs(output, gold):
-            caption = escape(gold.sentence_id or f"sentence {num_sentences}")
-            pictures = "\n".join(_draw(output, gold))
-            figures.append(f"<figure>\n<figcaption>{caption}</figcaption>\n{pictures}\n</figure>")
-    title = f"{escape(Path(input_file).name)}: {len(figures)} of {num_sentences} sentences differ"
+        caption, pictures = gold.sentence_id or f"sentence {num_sentences}", []
+        if isinstance(output, Failure):
+            failures.append(output)
+            caption += f": {output['error']}"
+        elif _differs(output, gold):
+            pictures = _draw(output, gold)
+        else:
+            continue
+        body = "\n".join([f"<figcaption>{escape(caption)}</figcaption>", *pictures])
+        figures.append(f"<figure>\n{body}\n</figure>")
+    if failures and len(failures) == num_sentences:  # it is not the sentences
+        raise failures[0].cause
+    title = f"{escape(Path(input_file).name)}: {len(figures) - len(failures)} of {num_sentences} sentences differ"
+    if failures:
+        title += f", the model fails on {len(failures)}"
     return _PAGE.format(title=title, figures="\n".join(figures))
 
 
@@ -132,8 +145,8 @@ def _load_predictor(archive_path: str, cuda_device: int, spacy_model: str | None
 
 def _predict(predictor: SentencePredictor, path: Path) -> Iterator[tuple[SdpSentence, JsonDict]]:
     for batch in lazy_groups_of(_read(path), _BATCH_SIZE):
-        inputs = [{"tokens": gold.forms, "tags": gold.tags, "lemmas": gold.lemmas} for gold in batch]
-        yield from zip(batch, map(_check_drawable, predictor.predict_batch_json(inputs)), strict=True)
+        sentences = [TaggedSentence(gold.forms, gold.tags, gold.lemmas) for gold in batch]
+        yield from zip(batch, map(_check_drawable, predictor.try_sentences(sentences)), strict=True)
 
 
 def _read(path: Path) -> Iterator[SdpSentence]:
@@ -146,7 +159,7 @@ def _read(path: Path) -> Iterator[SdpSentence]:
 
 
 def _check_drawable(output: JsonDict) -> JsonDict:
-    if output.keys().isdisjoint({"heads", "arcs"}):
+    if output.keys().isdisjoint({"heads", "arcs"}) and not isinstance(output, Failure):
         raise ConfigurationError("the model predicts neither a tree nor a graph to draw")
     return output
 

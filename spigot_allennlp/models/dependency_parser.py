@@ -13,6 +13,7 @@ from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.models.stage import check_structure
+from spigot_allennlp.models.word_pieces import check_word_pieces
 from spigot_allennlp.modules import ArcPruner, PairScorer, TreeHinge, TreeLoss
 from spigot_allennlp.modules.tree_loss import is_outside_of
 from spigot_allennlp.structures import NonprojectiveTree, Structure, registered_name
@@ -128,6 +129,7 @@ class DependencyParser(Parser):
             `tree_probability`, `(batch,)`; `tree_alternatives` and `tree_samples`, for each sentence a list of
             dictionaries with `heads`, `head_tags`, `score` and `probability`.
         """
+        check_word_pieces(self, tokens, metadata)
         encoded, mask = self.encode(tokens)
         scores = self.prune(self.score(encoded), tokens, mask, tree)
         return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree, metadata)

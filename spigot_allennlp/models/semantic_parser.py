@@ -12,6 +12,7 @@ from spigot_allennlp.data.dataset_readers.sdp import TOP
 from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
+from spigot_allennlp.models.word_pieces import check_word_pieces
 from spigot_allennlp.modules import GraphHinge, GraphLoss, GraphScores, PairScorer
 from spigot_allennlp.structures import SemanticGraph, registered_name
 from spigot_allennlp.training.metrics import SemanticDependencyF1
@@ -133,6 +134,7 @@ class SemanticParser(Parser):
         """
         if self.reads_trees and tree is None:
             raise ConfigurationError("a semantic parser that reads_trees needs the field 'tree'")
+        check_word_pieces(self, tokens, metadata)
         encoded, mask = self.encode(tokens)
         scores = self.score(encoded, (tree >= 0).to(encoded) if self.reads_trees else None)
         return self.parse(scores, mask, self.best_labels(scores, mask), graph)

@@ -17,6 +17,7 @@ from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import SemanticParser
 from spigot_allennlp.models.stage import construct_stage, read_weights
+from spigot_allennlp.models.word_pieces import check_word_pieces
 from spigot_allennlp.modules import GraphFeatures
 from spigot_allennlp.structures import SemanticGraph
 from spigot_allennlp.surrogates import StructuredArgmax
@@ -172,6 +173,7 @@ class SemanticThenSentiment(Model):
             of `graph`, but for a batch of labels alone in training; in evaluation `arc_weights`, what of the graph the
             classifier read, `(batch, length, length, labels)`; and `loss`, where anything gold is given.
         """
+        check_word_pieces(self, tokens, metadata)
         mask = get_text_field_mask(tokens)
         output: dict[str, torch.Tensor] = {}
         z = None

@@ -13,6 +13,7 @@ from spigot_allennlp.models.dependency_parser import DependencyParser
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.semantic_parser import SemanticParser
 from spigot_allennlp.models.stage import construct_stage, declared, read_weights
+from spigot_allennlp.models.word_pieces import check_word_pieces
 from spigot_allennlp.surrogates import StructuredArgmax
 
 
@@ -123,6 +124,7 @@ class SyntacticThenSemantic(Model):
 
             The tree is the one that `intermediate` chose: what the second stage read or, of a mixture, the best one.
         """
+        check_word_pieces(self, tokens, metadata)
         encoded, mask = self.syntactic_parser.encode(tokens)
         scores = self.syntactic_parser.prune(self.syntactic_parser.score(encoded), tokens, mask, tree)
         only_trees = self.training and graph is None

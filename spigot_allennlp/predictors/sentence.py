@@ -1,8 +1,10 @@
+import codecs
 import json
+import locale
 import logging
 from collections.abc import Sequence
 from reprlib import repr as shortened
-from typing import Any, Optional
+from typing import Optional
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
@@ -13,13 +15,13 @@ from allennlp.predictors import Predictor
 from overrides import overrides
 
 from spigot_allennlp.checks import whole
-from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.formats import to_conllu, to_sdp
+from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.sentence_input import read_sentences
 
 logger = logging.getLogger(__name__)
@@ -38,10 +40,15 @@ class SentencePredictor(Predictor):
     * `{"tokens": [...], "tags": [...], "lemmas": [...]}`, lists of strings of one length; what is left out of the last
       two is filled in by the tagger.
 
+    Each may also have an `id`, a string or a whole number, which comes back under `id` and as the `sentence_id`; with
+    `-1`, `-2`, … for the sentences of a `text`. Any other key is refused, unless it is one of `keep_keys`.
+
     Raw text and missing tags need a spaCy pipeline, see [`Tagger`](../data/tagger.md). Nothing is loaded before.
 
     With `allennlp predict`, memory does not grow with the file, and the output is in the order of the input. With
     `--use-dataset-reader` the input is a file of the training format, and one that is malformed always stops.
+
+    One bad sentence costs no other: where the model fails on a batch, its sentences are tried one by one.
 
     # Parameters
 
@@ -54,10 +61,10 @@ class SentencePredictor(Predictor):
     output_format : `str`, optional (default = `"json"`)
         What `allennlp predict` writes: "json", an object for every line of input; "sdp", SDP 2015; or "conllu".
     on_error : `str`, optional (default = `"fatal"`)
-        What `allennlp predict` does with a bad line of input. "fatal": it stops with an error that has the line's
-        number, after writing the output of the lines before. "skip": it logs that error and goes on; in JSON output an
-        object with the `error` and the `line` takes the place of the prediction, in the other formats nothing does.
-        From Python, bad input is always a `ValueError`.
+        What `allennlp predict` does with a bad line of input, or a sentence on which the model fails. "fatal": it stops
+        with an error that has the line's number, after writing the output of the lines before. "skip": it logs that
+        error and goes on; in JSON output an object with the `error` and the `line` takes the place of the prediction,
+        in the other formats nothing does. From Python, bad input is always a `ValueError`.
     arc_weights : `bool`, optional (default = `False`)
         Whether the output of a pipeline has `arc_weights`, what the second stage read of the intermediate structure:
         a list of `[modifier, head, weight]`, or of `[predicate, argument, label, weight]`, of all arcs with a weight of
@@ -71,10 +78,14 @@ class SentencePredictor(Predictor):
     max_tokens_per_batch : `int`, optional (default = `512`)
         The sentences of a batch are sorted by length and go through the model in parts of at most so many tokens,
         counting ROOT and padding, so that a long sentence does not pad many short ones. A longer one goes alone.
+    keep_keys : `list[str]`, optional (default = `None`)
+        Further keys of input objects, which come back as they are.
     """
 
     output_formats: Sequence[str] = ("json",)
     """The formats that a subclass can write, a subset of "json", "sdp" and "conllu"."""
+
+    _kept_keys: Sequence[str] = ("id",)
 
     def __init__(
         self,
@@ -89,6 +100,7 @@ class SentencePredictor(Predictor):
         top_k: int = 0,
         samples: int = 0,
         max_tokens_per_batch: int = 512,
+        keep_keys: Optional[list[str]] = None,
     ) -> None:
         if isinstance(dataset_reader, MultiTaskDatasetReader):
             dataset_reader = next(iter(dataset_reader.readers.values()))
@@ -104,6 +116,7 @@ class SentencePredictor(Predictor):
         self._on_error = on_error
         self._arc_weights = arc_weights
         self._ask_for(Extras(scores, whole("top_k", top_k, at_least=0), whole("samples", samples, at_least=0)))
+        self._kept_keys = (*self._kept_keys, *(keep_keys or ()))
         self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
         self._wrote_header = False
@@ -124,12 +137,12 @@ class SentencePredictor(Predictor):
             content = json.loads(line.removeprefix("\ufeff").strip())  # the byte order mark of some editors
         except json.JSONDecodeError as error:
             fault = f"expected a JSON object: {error.msg} at column {error.colno}"
-            return _InputLine(self._num_lines, fault=fault)
+            return InputLine(self._num_lines, fault=fault)
         except (ValueError, RecursionError) as error:  # too long a number, too deep a nesting
-            return _InputLine(self._num_lines, fault=f"expected a JSON object: {error}")
+            return InputLine(self._num_lines, fault=f"expected a JSON object: {error}")
         if not isinstance(content, dict):
-            return _InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened(content)}")
-        return _InputLine(self._num_lines, content)
+            return InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened(content)}")
+        return InputLine(self._num_lines, content)
 
     @overrides
     def predict_json(self, inputs: JsonDict) -> JsonDict:
@@ -142,50 +155,80 @@ class SentencePredictor(Predictor):
 
         # Raises
 
-        `ValueError` that says what was expected, for any other object.
+        `ValueError` that says what was expected, for any other object, and what the model raises on a sentence.
         """
         groups = [self._read(json_dict) for json_dict in inputs]
-        outputs = iter(self.predict_sentences([sentence for group in groups for sentence in group]))
-        return [
-            join_outputs(json_dict, [next(outputs) for _ in group])
+        outputs = iter(self.try_sentences([sentence for group in groups for sentence in group]))
+        joined = [
+            join_outputs(json_dict, [next(outputs) for _ in group], self._kept_keys)
             for json_dict, group in zip(inputs, groups, strict=True)
         ]
+        for json_dict, output in zip(inputs, joined, strict=True):
+            if not isinstance(json_dict, InputLine):
+                for failure in find_failures(output):
+                    raise failure.cause
+        return joined
 
     @overrides
     def predict_instance(self, instance: Instance) -> JsonDict:
-        return self.predict_batch_instance([instance])[0]
+        (output,) = self.predict_batch_instance([instance])
+        if isinstance(output, Failure) and self._on_error == "fatal":
+            raise output.cause
+        return output
 
     def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
-        """The outputs for sentences that are tagged, in their order."""
+        """The outputs for sentences that are tagged, in their order. Raises what the model raises on any of them."""
+        outputs = self.try_sentences(sentences)
+        for failure in find_failures(*outputs):
+            raise failure.cause
+        return outputs
+
+    def try_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
+        """
+        The outputs for sentences that are tagged, in their order. For one on which the model fails it is a
+        [`Failure`](./lines.md#failure), and nothing is raised.
+        """
         return self.predict_batch_instance([self._dataset_reader.text_to_instance(*sentence) for sentence in sentences])
 
     @overrides
     def predict_batch_instance(self, instances: list[Instance]) -> list[JsonDict]:
+        """The outputs for instances, in their order, or failures as `try_sentences` has them."""
         outputs: dict[int, JsonDict] = {}
         for indices in self._sampler.get_batch_indices(instances):
             batch = [instances[index] for index in indices]
-            for index, output in zip(indices, super().predict_batch_instance(batch), strict=True):
-                output.pop("loss", None)  # the batch's, not the sentence's
-                if not self._arc_weights:
-                    output.pop("arc_weights", None)
-                output.update(instances[index]["metadata"].metadata)
-                output.pop("is_punctuation", None)
-                outputs[index] = output
+            outputs.update(zip(indices, self._try(batch), strict=True))
         return [outputs[index] for index in range(len(instances))]
+
+    def _try(self, batch: list[Instance]) -> list[JsonDict]:
+        """The outputs for what goes through the model together or, where that fails, alone."""
+        try:
+            return [self._finish(*pair) for pair in zip(batch, super().predict_batch_instance(batch), strict=True)]
+        except ConfigurationError:  # which is no sentence's fault
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                return [output for instance in batch for output in self._try([instance])]
+            return [Failure(error, sentence_id=batch[0]["metadata"].metadata["sentence_id"])]
+
+    def _finish(self, instance: Instance, output: JsonDict) -> JsonDict:
+        output.pop("loss", None)  # the batch's, not the sentence's
+        if not self._arc_weights:
+            output.pop("arc_weights", None)
+        output.update(instance["metadata"].metadata)
+        output.pop("is_punctuation", None)
+        return output
 
     @overrides
     def dump_line(self, outputs: JsonDict) -> str:
-        fault = outputs.get("error")
-        if fault is not None:
-            message = f"line {outputs['line']} of the input, not counting empty ones: {fault}"
+        for failure in find_failures(outputs):
             if self._on_error == "fatal":
-                raise FormatError(message)
-            logger.warning("Skipped %s", message)
+                raise failure.to_raise() from failure.cause
+            logger.warning("Skipped %s", failure)
         if self._output_format == "json":
-            return json.dumps(outputs) + "\n"
-        if fault is not None:
+            return json.dumps(outputs, ensure_ascii=not _locale_is_utf8()) + "\n"
+        sentences = [output for output in outputs.get("sentences", [outputs]) if not isinstance(output, Failure)]
+        if not sentences:
             return ""
-        sentences = outputs.get("sentences", [outputs])
         if self._output_format == "conllu":
             return "".join(map(to_conllu, sentences))
         header = "" if self._wrote_header else HEADER + "\n"
@@ -200,27 +243,16 @@ class SentencePredictor(Predictor):
 
     def _read(self, json_dict: JsonDict) -> list[TaggedSentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""
-        if not isinstance(json_dict, _InputLine):
-            return read_sentences(json_dict, self.tagger)
+        if not isinstance(json_dict, InputLine):
+            return read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
         if json_dict.fault is None:
             try:
-                return read_sentences(json_dict, self.tagger)
+                return read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
             except ValueError as error:
                 json_dict.fault = str(error)
         return []
 
 
-class _InputLine(dict[str, Any]):
-    """The object of a line that `allennlp predict` reads, with the line's number and, of a bad one, the fault."""
-
-    def __init__(self, number: int, content: Optional[JsonDict] = None, fault: Optional[str] = None) -> None:
-        super().__init__(content or {})
-        self.number = number
-        self.fault = fault
-
-
-def join_outputs(json_dict: JsonDict, outputs: list[JsonDict]) -> JsonDict:
-    """The output object for an input object whose sentences gave these outputs."""
-    if isinstance(json_dict, _InputLine) and json_dict.fault is not None:
-        return {"error": json_dict.fault, "line": json_dict.number}
-    return {"sentences": outputs} if "text" in json_dict else outputs[0]
+def _locale_is_utf8() -> bool:
+    """Whether the framework, which opens the file of output, writes UTF-8 there. Otherwise JSON is ASCII."""
+    return codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"

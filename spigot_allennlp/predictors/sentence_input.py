@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from reprlib import repr as shortened
 from typing import Optional, Protocol
 
@@ -6,8 +7,8 @@ from allennlp.common.util import JsonDict
 
 from spigot_allennlp.data.tagger import TaggedSentence
 
-_FORMS = ("sentence", "text", "tokens")
 _COLUMNS = ("tokens", "tags", "lemmas")
+_FORMS = {"sentence": ("sentence",), "text": ("text",), "tokens": _COLUMNS}
 
 
 class SentenceTagger(Protocol):
@@ -21,7 +22,10 @@ class SentenceTagger(Protocol):
 
 
 def read_sentences(
-    json_dict: JsonDict, tagger: SentenceTagger, max_tokens: Optional[int] = None
+    json_dict: JsonDict,
+    tagger: SentenceTagger,
+    max_tokens: Optional[int] = None,
+    kept_keys: Collection[str] = ("id",),
 ) -> list[TaggedSentence]:
     """
     The sentences of an input object of the forms that [`SentencePredictor`](./sentence.md) describes.
@@ -33,13 +37,18 @@ def read_sentences(
         For raw text, and for tokens without tags or lemmas.
     max_tokens : `int`, optional (default = `None`)
         Raw text with more tokens is refused before it is tagged. By default none is.
+    kept_keys : `Collection[str]`, optional (default = `("id",)`)
+        What else an object may have, of the caller's own.
 
     # Raises
 
     `ValueError` that says what was expected, for any other object.
     """
-    if sum(key in json_dict for key in _FORMS) != 1:
+    forms = [form for form in _FORMS if form in json_dict]
+    if len(forms) != 1:
         raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened(list(json_dict))}")
+    _check_keys(json_dict, (*_FORMS[forms[0]], *kept_keys))
+    _check_kept(json_dict, kept_keys)
     if "text" in json_dict:
         return tagger.sentences(_get_text(json_dict, "text"), max_tokens)
     if "sentence" in json_dict:
@@ -51,6 +60,24 @@ def read_sentences(
     if len(columns) < len(_COLUMNS):
         columns = {**tagger.tag(columns["tokens"])._asdict(), **columns}
     return [TaggedSentence(**columns)]
+
+
+def _check_keys(json_dict: JsonDict, expected: Sequence[str]) -> None:
+    for key in json_dict:
+        if key not in expected:
+            raise ValueError(f"expected no other keys than {', '.join(expected)}, found {shortened(key)}")
+
+
+def _check_kept(json_dict: JsonDict, kept_keys: Collection[str]) -> None:
+    sentence_id = json_dict.get("id")
+    if not isinstance(sentence_id, (str, int, type(None))) or isinstance(sentence_id, bool):
+        raise ValueError(f"'id' must be a string or a whole number, found {shortened(sentence_id)}")
+    if isinstance(sentence_id, str) and (not sentence_id or sentence_id.splitlines() != [sentence_id.strip()]):
+        # What the comments of the formats with columns cannot hold.
+        raise ValueError(f"'id' must not be empty nor have line ends or outer spaces, found {shortened(sentence_id)}")
+    for key in kept_keys:
+        if key in json_dict:
+            _check_unicode(json.dumps(json_dict[key], ensure_ascii=False), key)
 
 
 def _get_text(json_dict: JsonDict, key: str) -> str:

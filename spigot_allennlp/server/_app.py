@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.server._access_log import AccessLog, error_response
 from spigot_allennlp.server.limits import Limits
 from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError, SentenceModel
@@ -111,7 +112,11 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
         if is_batch and not isinstance(content, list):
             raise QueryError(f"expected a JSON list, found {type(content).__name__}")
         query = Query(content if is_batch else [content], limits)
-        answers = query.answer(await asyncio.wrap_future(app.state.batcher.submit(query.read)))
+        try:
+            outputs = await asyncio.wrap_future(app.state.batcher.submit(query.read))
+        except FormatError as error:
+            raise query.fault(error) from error
+        answers = query.answer(outputs)
         if pictures:
             answers = await to_thread.run_sync(
                 lambda: [add_pictures(answer) for answer in answers], limiter=app.state.drawing

@@ -75,7 +75,8 @@ class MicroBatcher:
         # Returns
 
         `Future[list[JsonDict]]`
-            The outputs of the sentences, or the exception of `read` or of the model.
+            The outputs of the sentences, or the exception of `read` or of the model. The latter has, where it is about
+            a single sentence, its `position` among those of `read`.
 
         # Raises
 
@@ -162,6 +163,8 @@ class MicroBatcher:
             outputs = model.predict_sentences([sentence.content for sentence in batch])
             answered = list(zip(batch, outputs, strict=True))
         except Exception as error:
+            if len(batch) == 1:
+                error.position = batch[0].position
             if len(batch) == 1 or isinstance(error, ModelProcessError):
                 for sentence in batch:
                     sentence.request.fail(error)

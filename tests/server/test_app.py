@@ -155,6 +155,18 @@ class TestErrors:
         predictor.may_go_on.set()
         assert [answer.result().status_code for answer in answers] == [200, 500, 200, 200]
 
+    def test_a_sentence_that_the_model_refuses_is_the_clients_fault_alone(self, client, predictor, threads):
+        hold(predictor)
+        objects = [{"sentence": "a"}, {"text": "b. c. d-refuse. e"}, {"sentence": "f"}]
+        answers = [threads.submit(client.post, "/predict", json=json_dict) for json_dict in objects]
+        batch = threads.submit(client.post, "/predict_batch", json=objects)
+        wait_until_pending(client, 4)
+        predictor.may_go_on.set()
+        assert [answer.result().status_code for answer in answers] == [200, 422, 200]
+        assert answers[1].result().json()["error"] == "expected another sentence"
+        assert batch.result().status_code == 422
+        assert batch.result().json()["error"] == "at index 1: expected another sentence"
+
     def test_raw_text_without_a_tagger_says_what_to_install(self, client, predictor, monkeypatch):
         def sentence(text, max_tokens):
             raise ConfigurationError("install a pipeline")

@@ -26,6 +26,13 @@ def test_answers_are_those_of_the_objects(predictor):
     assert [output["tokens"] for output in answers[1]["sentences"]] == [["a", "b"], ["c"], ["d"]]
 
 
+def test_ids_come_back(predictor):
+    query = Query([{**SENTENCE, "id": 7}, {"text": "a. b", "id": "x"}, SENTENCE], Limits())
+    answers = query.answer(predictor.predict_sentences(query.read(predictor.tagger)))
+    assert [answer.get("id") for answer in answers] == [7, "x", None]
+    assert [output["sentence_id"] for output in [answers[0], *answers[1]["sentences"]]] == ["7", "x-1", "x-2"]
+
+
 @pytest.mark.parametrize(
     "objects, message",
     [
@@ -57,6 +64,7 @@ def test_too_much_is_refused_before_it_is_read(objects, message):
         ({"sentence": "a-b-c-d-e-f"}, "at most 5 tokens in a sentence, found 6"),
         ({"text": "a-b-c-d-e-f"}, "at most 5 tokens in a sentence, found 6"),
         ({"words": ["a"]}, "expected one of 'sentence', 'text' and 'tokens'"),
+        ({"tokens": ["a"], "tag": ["X"]}, "expected no other keys than tokens, tags, lemmas, id, found 'tag'"),
     ],
 )
 def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, message):

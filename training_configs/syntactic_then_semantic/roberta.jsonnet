@@ -1,9 +1,17 @@
 // A pretrained transformer in place of word and lemma vectors. SPIGOT_TRANSFORMER names it ('roberta-base') or its folder.
 local text = import '../common/text.libsonnet';
 local training = import '../common/training.libsonnet';
-local transformer = { type: 'pretrained_transformer_mismatched', model_name: std.extVar('SPIGOT_TRANSFORMER') };
 
 (import 'base.libsonnet') + (import '../common/methods.libsonnet').spigot + {
+  local transformer = {
+    type: 'pretrained_transformer_mismatched',
+    model_name: std.extVar('SPIGOT_TRANSFORMER'),
+    max_length: $.window,
+  },
+
+  // A sentence of more word pieces is read in windows of so many. roberta-base takes 512 at once; a RoBERTa with 512 positions
+  // in its config takes 510.
+  window:: 510,
   glove:: null,
   embedding_dim:: null,  // the encoders read as many as the transformer gives
   dropout:: 0.3,
