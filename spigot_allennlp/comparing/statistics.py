@@ -1,0 +1,172 @@
+"""Whether two methods differ, by their trained models (runs) and the sentences these were tried on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from scipy.stats import norm, permutation_test
+
+_CHUNK = 500
+
+
+@dataclass
+class Counts:
+    """
+    What a metric that is a share counts: it is the sum of `right` over the sum of `total`, over sentences. For F1,
+    `right` is twice the parts in both structures, and `total` the parts of the one and of the other.
+
+    # Parameters
+
+    right, total : `numpy.ndarray`
+        `(runs, sentences)`, floating: of each trained model, on each sentence.
+    """
+
+    right: np.ndarray
+    total: np.ndarray
+
+    def figures(self) -> np.ndarray:
+        """The metric of each run, `(runs,)`; 0 where nothing was counted."""
+        return _ratio(self.right.sum(1), self.total.sum(1))
+
+
+@dataclass
+class Difference:
+    """
+    How one method differs from another in a metric.
+
+    # Parameters
+
+    difference : `float`
+        Of the means over runs.
+    low, high : `float`
+        Its 95% interval, by the bootstrap: runs are drawn anew for each method, sentences for both together.
+    p_sentences : `float`
+        How probable a difference as large would be if each sentence's results might as well be the other's.
+    p_runs : `float`, optional
+        How probable it would be if each run might as well be the other's; `None` where the methods have too few runs
+        to say (with two runs of each there are six ways to share them out).
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_sentences: float
+    p_runs: float | None
+
+    @property
+    def p(self) -> float:
+        """The larger of the two: a difference has to hold for other sentences and for other runs."""
+        return self.p_sentences if self.p_runs is None else max(self.p_sentences, self.p_runs)
+
+
+def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int = 0) -> Difference:
+    """
+    Holds two methods against each other, which were tried on the same sentences.
+
+    `p_sentences` is that of approximate randomisation ([Noreen, 1989](https://search.worldcat.org/title/18520636);
+    [Yeh, 2000](https://aclanthology.org/C00-2137/)): with the runs as they are, the two methods' results on a sentence
+    change places at random. `p_runs` is that of a permutation test, exact where there are few runs: with the sentences
+    as they are, whole runs change places. The first says nothing of other random seeds
+    ([Reimers & Gurevych, 2017](https://aclanthology.org/D17-1035/)), the second nothing of other sentences.
+
+    # Parameters
+
+    one, other : `Counts`
+        With the same number of sentences. Of runs they may have different numbers.
+    num_resamples : `int`, optional (default = `10_000`)
+        Of the bootstrap and of each test.
+    seed : `int`, optional (default = `0`)
+
+    # Raises
+
+    `ValueError`, if the numbers of sentences differ, or there are none.
+    """
+    if one.right.shape[1] != other.right.shape[1] or not one.right.size or not other.right.size:
+        raise ValueError(f"expected runs on the same sentences, found {one.right.shape[1]} and {other.right.shape[1]}")
+    generator = np.random.default_rng(seed)
+    difference = one.figures().mean() - other.figures().mean()
+    low, high = np.quantile(_bootstrap(one, other, num_resamples, generator), [0.025, 0.975])
+    p_sentences = _swap_sentences(one, other, num_resamples, generator)
+    p_runs = None
+    if min(len(one.right), len(other.right)) > 1 and len(one.right) + len(other.right) > 4:
+        p_runs = float(
+            permutation_test(
+                (one.figures(), other.figures()),
+                lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
+                vectorized=True,
+                n_resamples=num_resamples,
+                rng=generator,
+            ).pvalue
+        )
+    return Difference(float(difference), float(low), float(high), p_sentences, p_runs)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """
+    The p-values of several tests, corrected for their number so that the chance of any false finding stays what it is
+    for one ([Holm, 1979](https://www.jstor.org/stable/4615733)).
+    """
+    corrected = [0.0] * len(p_values)
+    least = 0.0
+    for rank, i in enumerate(np.argsort(p_values)):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[int(i)] = least
+    return corrected
+
+
+def runs_needed(one: Counts, other: Counts, difference: float, power: float = 0.8, level: float = 0.05) -> int | None:
+    """
+    How many runs each of two methods needs so that a true `difference` of their means is found, with probability
+    `power`, by a two-sided test at `level`, where runs differ as much as these do: `2 (z s / difference)^2`, a bit too
+    few where that is below ten. `None`, if there are too few runs to tell how much they differ.
+    """
+    spread = [counts.figures().var(ddof=1) for counts in (one, other) if len(counts.right) > 1]
+    if not spread:
+        return None
+    quantiles = norm.ppf(1 - level / 2) + norm.ppf(power)
+    return max(2, ceil(2 * float(np.mean(spread)) * (quantiles / difference) ** 2))
+
+
+def _ratio(right: np.ndarray, total: np.ndarray) -> np.ndarray:
+    return np.divide(right, total, out=np.zeros_like(right, dtype=float), where=total > 0)
+
+
+def _bootstrap(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """The difference of the means in each resample, `(num_resamples,)`."""
+    sentences = one.right.shape[1]
+    differences = []
+    for size in _chunks(num_resamples):
+        weights = generator.multinomial(sentences, np.full(sentences, 1 / sentences), size=size).astype(float)
+        means = []
+        for counts in (one, other):
+            # Shape: (runs, size)
+            figures = _ratio(counts.right @ weights.T, counts.total @ weights.T)
+            runs = generator.integers(len(figures), size=figures.shape)
+            means.append(np.take_along_axis(figures, runs, 0).mean(0))
+        differences.append(means[0] - means[1])
+    return np.concatenate(differences)
+
+
+def _swap_sentences(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> float:
+    # A method's result on a sentence is that of all its runs. Shape (each): (sentences,)
+    right, total = (one.right.mean(0), other.right.mean(0)), (one.total.mean(0), other.total.mean(0))
+
+    def difference(swapped: np.ndarray) -> np.ndarray:
+        change = [swapped @ (counts[1] - counts[0]) for counts in (right, total)]
+        first = _ratio(right[0].sum() + change[0], total[0].sum() + change[1])
+        return first - _ratio(right[1].sum() - change[0], total[1].sum() - change[1])
+
+    observed = abs(difference(np.zeros((1, len(right[0])))))[0]
+    # What is equal but for rounding counts as equal.
+    least = observed - 1e-12
+    hits = sum(
+        int((abs(difference(generator.integers(2, size=(size, len(right[0]))).astype(float))) >= least).sum())
+        for size in _chunks(num_resamples)
+    )
+    return (hits + 1) / (num_resamples + 1)
+
+
+def _chunks(num_resamples: int) -> Iterator[int]:
+    for start in range(0, num_resamples, _CHUNK):
+        yield min(_CHUNK, num_resamples - start)
