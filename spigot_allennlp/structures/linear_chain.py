@@ -2,8 +2,10 @@ import itertools
 
 import numpy as np
 import torch
+from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.nn.chain_hull import project_onto_sequences
+from spigot_allennlp.nn.chain_labels import mix_sequences
 from spigot_allennlp.nn.decoding import k_best_on_host, one_hot, sample_on_host
 from spigot_allennlp.nn.errors import check_scores, check_shapes, check_totals, no_structure
 from spigot_allennlp.nn.kernels import FORBIDDEN
@@ -28,9 +30,22 @@ class LinearChain(Structure):
     thus has one cell per token. To have the labels alone, sum a structure over `previous`.
 
     Registered as a `Structure` with name "linear_chain".
+
+    # Parameters
+
+    penalised : `str`, optional (default = `"pairs"`)
+        What SparseMAP penalises by half its square: "pairs", so that its answer is the nearest point of the hull; or
+        "labels", as it was published: only the labels, the unaries of the chain's factor graph, which are the pairs
+        summed over the previous label. Projections, such as those of SPIGOT, penalise pairs either way, and so does
+        SparseMAP of [`constrained`](./constrained.md) sequences.
     """
 
     cells = "label pairs"
+
+    def __init__(self, penalised: str = "pairs") -> None:
+        if penalised not in ("pairs", "labels"):
+            raise ConfigurationError(f"penalised must be 'pairs' or 'labels', but is {penalised!r}")
+        self.penalised = penalised
 
     def argmax(self, scores: Scores, mask: Mask) -> Scores:
         """
@@ -102,6 +117,13 @@ class LinearChain(Structure):
     def project(self, point: Scores, mask: Mask) -> Scores:
         """By Newton steps over flows: see [`nn/chain_hull.py`](../nn/chain_hull.md)."""
         return project_onto_sequences(point, mask, self.argmax)
+
+    def sparsemap(self, scores: Scores, mask: Mask) -> Scores:
+        """
+        Where labels are penalised, `argmax_x  scores . x - ||labels(x)||^2 / 2` over the hull, as [Niculae et al.,
+        2018](https://arxiv.org/abs/1802.04223) have it: see [`nn/chain_labels.py`](../nn/chain_labels.md).
+        """
+        return mix_sequences(scores, mask) if self.penalised == "labels" else self.project(scores, mask)
 
     def project_local(self, point: Scores, mask: Mask) -> Scores:
         """One pair of labels per token, whether or not it agrees with the pair of the token before."""

@@ -175,6 +175,13 @@ class Structure(Registrable):
         self.parts(point, mask)  # which checks the shapes
         return project_onto_hull_of(self.argmax, point, mask)
 
+    def sparsemap(self, scores: Cells, mask: AnyMask) -> Cells:
+        """
+        `argmax_x  scores . x - ||x||^2 / 2` over `conv(Z)`, differentiable: the projection of the scores, unless a
+        structure is asked to penalise less than all of its parts.
+        """
+        return self.project(scores, mask)
+
     def project_local(self, point: Cells, mask: AnyMask) -> Cells:
         """
         The nearest point of a cheap relaxation, a polytope that contains `Z` and has the same 0/1 points or more.

@@ -55,7 +55,7 @@ class StructuredAttention(Relaxation):
 class SparseMap(Relaxation):
     """
     The mixture of few structures that is nearest to the scores, `argmin_{mu in conv(Z)} ||mu - s||^2`
-    ([SparseMAP, Niculae et al., 2018](https://arxiv.org/abs/1802.04223)).
+    ([SparseMAP, Niculae et al., 2018](https://arxiv.org/abs/1802.04223)); `linear_chain` can penalise less of `mu`.
 
     Registered as a `StructuredArgmax` with name "sparsemap"; parameters as in [`Relaxation`](#relaxation).
     """
@@ -63,4 +63,4 @@ class SparseMap(Relaxation):
     needs = ("argmax", "project")
 
     def relax(self, scores: Cells, mask: AnyMask) -> Cells:
-        return self.structure.project(scores, mask)
+        return self.structure.sparsemap(scores, mask)
