@@ -101,6 +101,7 @@ class SyntacticThenSemantic(Model):
         graph: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
         task: Optional[list[str]] = None,
+        forbidden_arcs: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -113,6 +114,8 @@ class SyntacticThenSemantic(Model):
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
         task : `List[str]`, optional (default = `None`)
             Not used; the framework's multi-task reader gives it.
+        forbidden_arcs : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` bool, `[modifier, head]`: arcs that the intermediate tree must not have.
 
         # Returns
 
@@ -124,7 +127,9 @@ class SyntacticThenSemantic(Model):
             The tree is the one that `intermediate` chose: what the second stage read or, of a mixture, the best one.
         """
         encoded, mask = self.syntactic_parser.encode(tokens)
-        scores = self.syntactic_parser.prune(self.syntactic_parser.score(encoded), tokens, mask, tree)
+        scores = self.syntactic_parser.score(encoded)
+        scores = self.syntactic_parser.prune(scores, tokens, mask, tree, forbidden_arcs)
+        scores = self.syntactic_parser.forbid(scores, mask, forbidden_arcs, metadata)
         only_trees = self.training and graph is None
 
         def graph_loss(tree: torch.Tensor) -> torch.Tensor:
