@@ -76,23 +76,27 @@ class ConllSentence:
         return [word["xpos"] for word in self.words]
 
     @property
-    def heads(self) -> list[int] | None:
-        """The head of each word, 0 for ROOT; `None` for a sentence without a tree."""
+    def heads(self) -> list[int | None] | None:
+        """
+        The head of each word, 0 for ROOT, `None` where it is `_`; and `None` for a sentence without a tree, in which
+        all are.
+        """
         heads = [word["head"] for word in self.words]
-        return None if None in heads else heads
+        return heads if any(head is not None for head in heads) else None
 
     @property
     def deprels(self) -> list[str] | None:
         """The label of the arc to each word from its head; `None` for a sentence without a tree."""
-        words = self.words
-        return None if any(word["head"] is None for word in words) else [word["deprel"] for word in words]
+        return None if self.heads is None else [word["deprel"] for word in self.words]
 
     @property
     def sentence_id(self) -> str | None:
         return _find_id(self.comments)
 
 
-def read_conll(path: str | PathLike[str], name: str | None = None) -> Iterator[ConllSentence]:
+def read_conll(
+    path: str | PathLike[str], name: str | None = None, partial_trees: bool = False
+) -> Iterator[ConllSentence]:
     """
     The sentences of a file, one at a time.
 
@@ -101,18 +105,22 @@ def read_conll(path: str | PathLike[str], name: str | None = None) -> Iterator[C
     path : `str` or `PathLike`
     name : `str`, optional (default = `path`)
         What messages call the file.
+    partial_trees : `bool`, optional (default = `False`)
+        Whether some words of a sentence may have the head `_` and others not.
 
     # Raises
 
     `FormatError` at the first line that is not CoNLL-U, or whose heads are no tree. A sentence whose heads are all `_`
     is one without a tree.
     """
-    return parse_conll(read_file(path), name or str(path))
+    return parse_conll(read_file(path), name or str(path), partial_trees)
 
 
-def parse_conll(lines: Iterable[str] | Iterable[bytes], name: str = "<lines>") -> Iterator[ConllSentence]:
+def parse_conll(
+    lines: Iterable[str] | Iterable[bytes], name: str = "<lines>", partial_trees: bool = False
+) -> Iterator[ConllSentence]:
     """Like [`read_conll`](#read_conll), from lines at hand."""
-    return map(_parse_block, read_blocks(lines, name, _find_id))
+    return (_parse_block(block, partial_trees) for block in read_blocks(lines, name, _find_id))
 
 
 def format_conll(sentence: ConllSentence) -> str:
@@ -130,19 +138,19 @@ def _find_id(comments: Sequence[str]) -> str | None:
     return next((found[1] for found in map(_ID_COMMENT.match, comments) if found), None)
 
 
-def _parse_block(block: Block) -> ConllSentence:
+def _parse_block(block: Block, partial_trees: bool = False) -> ConllSentence:
     rows = TokenList([_parse_row(block, index) for index in range(len(block.rows))])
     _check_ids(block, rows)
     sentence = ConllSentence(rows, block.comments, block.line)
     row_of_word = [index for index, row in enumerate(rows) if isinstance(row["id"], int)]
     heads = [word["head"] for word in sentence.words]
-    if any(head is not None for head in heads):
-        if None in heads:
-            raise block.error("expected a head, as other words have one, found _", row_of_word[heads.index(None)])
-        fault = find_tree_fault(heads)
-        if fault is not None:
-            position, message = fault
-            raise block.error(message, row_of_word[position - 1])
+    if not partial_trees and sentence.heads is not None and None in heads:
+        message = "expected a head, as other words have one, found _; the reader's `partial_trees: true` allows that"
+        raise block.error(message, row_of_word[heads.index(None)])
+    fault = find_tree_fault(heads)
+    if fault is not None:
+        position, message = fault
+        raise block.error(message, row_of_word[position - 1])
     return sentence
 
 

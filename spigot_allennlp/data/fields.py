@@ -1,9 +1,10 @@
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy
 import torch
 from allennlp.data import Vocabulary
-from allennlp.data.fields import AdjacencyField, LabelField, SequenceField
+from allennlp.data.fields import AdjacencyField, LabelField, SequenceField, TensorField
 
 from spigot_allennlp.data.format_error import FormatError, first_of
 
@@ -108,3 +109,32 @@ class KnownLabelField(LabelField):
             message = f"expected a label that the training data has, {first_of(known)}, found {first_of([self.label])}"
             raise FormatError(message, *self._place)
         super().index(vocab)
+
+
+class ForbiddenArcs(TensorField):
+    """
+    What is known of a tree before it is predicted, as the arcs that it must not have: no other head for a token whose
+    head is given, and none of the forbidden arcs. As a tensor, `(length, length)` bool, `[modifier, head]`, where
+    position 0 is ROOT.
+
+    # Parameters
+
+    num_tokens : `int`
+        Without ROOT.
+    heads : `Sequence[int | None]`, optional (default = `None`)
+        For each token its head, 0 for ROOT, or `None` where that is not known.
+    forbidden : `Iterable[tuple[int, int]]`, optional (default = `()`)
+        `(modifier, head)`, 1-based positions; a head may be 0.
+    """
+
+    def __init__(
+        self, num_tokens: int, heads: Sequence[int | None] | None = None, forbidden: Iterable[tuple[int, int]] = ()
+    ) -> None:
+        arcs = numpy.zeros((num_tokens + 1, num_tokens + 1), dtype=bool)
+        for modifier, head in enumerate(heads or (), start=1):
+            if head is not None:
+                arcs[modifier] = True
+                arcs[modifier, head] = False
+        for modifier, head in forbidden:
+            arcs[modifier, head] = True
+        super().__init__(torch.from_numpy(arcs))

@@ -1,14 +1,14 @@
 from collections.abc import Sequence
 
 
-def find_tree_fault(heads: Sequence[int]) -> tuple[int, str] | None:
+def find_tree_fault(heads: Sequence[int | None]) -> tuple[int, str] | None:
     """
-    Why `heads` is not a dependency tree. Several tokens may have ROOT as their head.
+    Why `heads` is not a dependency tree, or no part of one. Several tokens may have ROOT as their head.
 
     # Parameters
 
-    heads : `Sequence[int]`
-        The head of each token: 1-based positions, 0 for ROOT.
+    heads : `Sequence[int | None]`
+        The head of each token: 1-based positions, 0 for ROOT, `None` where it is not known.
 
     # Returns
 
@@ -16,6 +16,8 @@ def find_tree_fault(heads: Sequence[int]) -> tuple[int, str] | None:
         The 1-based position of a token at fault, and what was expected of it; `None` for a tree.
     """
     for modifier, head in enumerate(heads, start=1):
+        if head is None:
+            continue
         if not 0 <= head <= len(heads):
             return modifier, f"expected a head from 0 to {len(heads)}, found {head}"
         if head == modifier:
@@ -26,7 +28,7 @@ def find_tree_fault(heads: Sequence[int]) -> tuple[int, str] | None:
         position = start
         while position not in met_in:
             met_in[position] = start
-            position = heads[position - 1]
+            position = heads[position - 1] or 0
         if met_in[position] == start:
             return position, "expected heads that lead to 0, the root, found a cycle"
     return None

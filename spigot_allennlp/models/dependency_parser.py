@@ -9,6 +9,7 @@ from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 from torch.nn.functional import cross_entropy
 
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
@@ -108,6 +109,7 @@ class DependencyParser(Parser):
         tree: Optional[torch.Tensor] = None,
         graph: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
+        forbidden_arcs: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -119,6 +121,8 @@ class DependencyParser(Parser):
         graph : `torch.Tensor`, optional (default = `None`)
             Not used; the readers of semantic graphs give it too.
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
+        forbidden_arcs : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` bool, `[modifier, head]`: arcs that the predicted tree must not have.
 
         # Returns
 
@@ -131,7 +135,8 @@ class DependencyParser(Parser):
         """
         check_word_pieces(self, tokens, metadata)
         encoded, mask = self.encode(tokens)
-        scores = self.prune(self.score(encoded), tokens, mask, tree)
+        scores = self.prune(self.score(encoded), tokens, mask, tree, forbidden_arcs)
+        scores = self.forbid(scores, mask, forbidden_arcs, metadata)
         return self.parse(encoded, mask, scores, self.structure.argmax(scores, mask), tree, metadata)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
@@ -148,16 +153,46 @@ class DependencyParser(Parser):
         tokens: TextFieldTensors,
         mask: torch.Tensor,
         tree: Optional[torch.Tensor] = None,
+        forbidden_arcs: Optional[torch.Tensor] = None,
     ) -> torch.Tensor:
-        """The scores, with -inf for the arcs that the pruner takes away; without a pruner as they are."""
+        """
+        The scores, with -inf for the arcs that the pruner takes away; without a pruner as they are. Where arcs are
+        forbidden, it takes none away.
+        """
         if self.pruner is None:
             return scores
         kept = self.pruner(tokens)
+        if forbidden_arcs is not None:
+            kept = kept | forbidden_arcs.flatten(1).any(1).view(-1, 1, 1)
         gold = None if tree is None else tree >= 0
         self.pruning(kept, mask, gold)
         if self.training and gold is not None:
             kept = kept | gold
         return scores.masked_fill(~kept, -torch.inf)
+
+    def forbid(
+        self,
+        scores: torch.Tensor,
+        mask: torch.Tensor,
+        forbidden_arcs: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
+    ) -> torch.Tensor:
+        """
+        The scores, with -inf for forbidden arcs. Raises a `FormatError` that names the first sentence for which they
+        leave no tree.
+        """
+        if forbidden_arcs is None:
+            return scores
+        scores = scores.masked_fill(forbidden_arcs, -torch.inf)
+        for index in forbidden_arcs.flatten(1).any(1).nonzero().flatten().tolist():
+            try:
+                self.structure.argmax(scores[index : index + 1].detach(), mask[index : index + 1])
+            except ValueError:
+                raise FormatError(
+                    f"expected heads and forbidden arcs that leave a {_name(self.structure)}, found none",
+                    sentence_id=None if metadata is None else metadata[index].get("sentence_id"),
+                ) from None
+        return scores
 
     def parse(
         self,

@@ -102,6 +102,7 @@ class SyntacticThenSemantic(Model):
         graph: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
         task: Optional[list[str]] = None,
+        forbidden_arcs: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -114,6 +115,8 @@ class SyntacticThenSemantic(Model):
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
         task : `List[str]`, optional (default = `None`)
             Not used; the framework's multi-task reader gives it.
+        forbidden_arcs : `torch.Tensor`, optional (default = `None`)
+            `(batch, length, length)` bool, `[modifier, head]`: arcs that the intermediate tree must not have.
 
         # Returns
 
@@ -126,7 +129,9 @@ class SyntacticThenSemantic(Model):
         """
         check_word_pieces(self, tokens, metadata)
         encoded, mask = self.syntactic_parser.encode(tokens)
-        scores = self.syntactic_parser.prune(self.syntactic_parser.score(encoded), tokens, mask, tree)
+        scores = self.syntactic_parser.score(encoded)
+        scores = self.syntactic_parser.prune(scores, tokens, mask, tree, forbidden_arcs)
+        scores = self.syntactic_parser.forbid(scores, mask, forbidden_arcs, metadata)
         only_trees = self.training and graph is None
 
         def graph_loss(tree: torch.Tensor) -> torch.Tensor:

@@ -15,14 +15,16 @@ from allennlp.predictors import Predictor
 from overrides import overrides
 
 from spigot_allennlp.checks import whole
+from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
+from spigot_allennlp.models import DependencyParser
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.formats import to_conllu, to_sdp
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
-from spigot_allennlp.predictors.sentence_input import read_sentences
+from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, read_sentences
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,12 @@ class SentencePredictor(Predictor):
     * `{"text": "Anna wants to sing. She can."}`, raw text that is split. It gives one output object, whose
       `sentences` is the list of what the single sentences give;
     * `{"tokens": [...], "tags": [...], "lemmas": [...]}`, lists of strings of one length; what is left out of the last
-      two is filled in by the tagger.
+      two is filled in by the tagger. For a model that predicts a tree there may also be `heads`, for each token its
+      head or `null`, and `forbidden_arcs`, a list of `[modifier, head]`: the best tree that agrees with them is
+      predicted.
+
+    From a file of the training format, sentences of whose words some have a head and some have none (see the reader's
+    `partial_trees`) keep the heads that they have.
 
     Each may also have an `id`, a string or a whole number, which comes back under `id` and as the `sentence_id`; with
     `-1`, `-2`, … for the sentences of a `text`. Any other key is refused, unless it is one of `keep_keys`.
@@ -188,14 +195,21 @@ class SentencePredictor(Predictor):
         The outputs for sentences that are tagged, in their order. For one on which the model fails it is a
         [`Failure`](./lines.md#failure), and nothing is raised.
         """
-        return self.predict_batch_instance([self._dataset_reader.text_to_instance(*sentence) for sentence in sentences])
+        return self.predict_batch_instance(list(map(self._to_instance, sentences)))
+
+    def _to_instance(self, sentence: TaggedSentence | ConstrainedSentence) -> Instance:
+        instance = self._dataset_reader.text_to_instance(*sentence[:3])
+        if isinstance(sentence, ConstrainedSentence):
+            arcs = ForbiddenArcs(len(sentence.tokens), sentence.heads, sentence.forbidden_arcs)
+            instance.add_field("forbidden_arcs", arcs)
+        return instance
 
     @overrides
     def predict_batch_instance(self, instances: list[Instance]) -> list[JsonDict]:
         """The outputs for instances, in their order, or failures as `try_sentences` has them."""
         outputs: dict[int, JsonDict] = {}
         for indices in self._sampler.get_batch_indices(instances):
-            batch = [instances[index] for index in indices]
+            batch = self._complete([instances[index] for index in indices])
             outputs.update(zip(indices, self._try(batch), strict=True))
         return [outputs[index] for index in range(len(instances))]
 
@@ -218,6 +232,23 @@ class SentencePredictor(Predictor):
         output.pop("is_punctuation", None)
         return output
 
+    def _predicts_trees(self) -> bool:
+        return any(isinstance(module, DependencyParser) for module in self._model.modules())
+
+    def _complete(self, batch: list[Instance]) -> list[Instance]:
+        """Keeps the heads of partial trees; with the same fields for all sentences of the batch."""
+        for instance in batch if self._predicts_trees() else ():
+            tree, num_tokens = instance.fields.get("tree"), len(instance["tokens"]) - 1
+            if tree is not None and 0 < len(tree.indices) < num_tokens and "forbidden_arcs" not in instance.fields:
+                heads = dict(tree.indices)
+                arcs = ForbiddenArcs(num_tokens, [heads.get(position + 1) for position in range(num_tokens)])
+                instance.add_field("forbidden_arcs", arcs)
+        if any("forbidden_arcs" in instance.fields for instance in batch):
+            for instance in batch:
+                if "forbidden_arcs" not in instance.fields:
+                    instance.add_field("forbidden_arcs", ForbiddenArcs(len(instance["tokens"]) - 1))
+        return batch
+
     @overrides
     def dump_line(self, outputs: JsonDict) -> str:
         for failure in find_failures(outputs):
@@ -239,18 +270,22 @@ class SentencePredictor(Predictor):
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         """Expects one sentence."""
         (sentence,) = read_sentences(json_dict, self.tagger)
-        return self._dataset_reader.text_to_instance(*sentence)
+        return self._to_instance(sentence)
 
-    def _read(self, json_dict: JsonDict) -> list[TaggedSentence]:
+    def _read(self, json_dict: JsonDict) -> list[TaggedSentence] | list[ConstrainedSentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""
-        if not isinstance(json_dict, InputLine):
-            return read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
-        if json_dict.fault is None:
-            try:
-                return read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
-            except ValueError as error:
-                json_dict.fault = str(error)
-        return []
+        try:
+            if isinstance(json_dict, InputLine) and json_dict.fault is not None:
+                return []
+            sentences = read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
+            if any(isinstance(one, ConstrainedSentence) for one in sentences) and not self._predicts_trees():
+                raise ValueError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
+            return sentences
+        except ValueError as error:
+            if not isinstance(json_dict, InputLine):
+                raise
+            json_dict.fault = str(error)
+            return []
 
 
 def _locale_is_utf8() -> bool:

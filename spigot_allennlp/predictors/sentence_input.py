@@ -1,14 +1,36 @@
 import json
 from collections.abc import Collection, Sequence
 from reprlib import repr as shortened
-from typing import Optional, Protocol
+from typing import NamedTuple, Optional, Protocol
 
 from allennlp.common.util import JsonDict
 
 from spigot_allennlp.data.tagger import TaggedSentence
+from spigot_allennlp.data.trees import find_tree_fault
 
 _COLUMNS = ("tokens", "tags", "lemmas")
-_FORMS = {"sentence": ("sentence",), "text": ("text",), "tokens": _COLUMNS}
+_CONSTRAINTS = ("heads", "forbidden_arcs")
+_FORMS = {"sentence": ("sentence",), "text": ("text",), "tokens": (*_COLUMNS, *_CONSTRAINTS)}
+
+
+class ConstrainedSentence(NamedTuple):
+    """
+    A [`TaggedSentence`](../data/tagger.md#taggedsentence) of whose tree something is known.
+
+    # Parameters
+
+    tokens, tags, lemmas : `list[str]`
+    heads : `list[int | None]`
+        For each token its head, a 1-based position or 0 for ROOT, or `None` where it is not known.
+    forbidden_arcs : `list[tuple[int, int]]`
+        Arcs that the tree must not have, `(modifier, head)`.
+    """
+
+    tokens: list[str]
+    tags: list[str]
+    lemmas: list[str]
+    heads: list[Optional[int]]
+    forbidden_arcs: list[tuple[int, int]]
 
 
 class SentenceTagger(Protocol):
@@ -26,7 +48,7 @@ def read_sentences(
     tagger: SentenceTagger,
     max_tokens: Optional[int] = None,
     kept_keys: Collection[str] = ("id",),
-) -> list[TaggedSentence]:
+) -> list[TaggedSentence] | list[ConstrainedSentence]:
     """
     The sentences of an input object of the forms that [`SentencePredictor`](./sentence.md) describes.
 
@@ -59,6 +81,8 @@ def read_sentences(
         raise ValueError(f"tokens, tags and lemmas must be of one length, at least 1, found {sizes}")
     if len(columns) < len(_COLUMNS):
         columns = {**tagger.tag(columns["tokens"])._asdict(), **columns}
+    if any(key in json_dict for key in _CONSTRAINTS):
+        return [ConstrainedSentence(**columns, **_get_constraints(json_dict, len(columns["tokens"])))]
     return [TaggedSentence(**columns)]
 
 
@@ -78,6 +102,38 @@ def _check_kept(json_dict: JsonDict, kept_keys: Collection[str]) -> None:
     for key in kept_keys:
         if key in json_dict:
             _check_unicode(json.dumps(json_dict[key], ensure_ascii=False), key)
+
+
+def _get_constraints(json_dict: JsonDict, num_tokens: int) -> dict[str, list]:
+    heads = json_dict.get("heads", [None] * num_tokens)
+    if (
+        not isinstance(heads, list)
+        or len(heads) != num_tokens
+        or not all(head is None or _is_whole(head) for head in heads)
+    ):
+        raise ValueError(f"'heads' must be a list of {num_tokens} positions or null, found {shortened(heads)}")
+    fault = find_tree_fault(heads)
+    if fault is not None:
+        raise ValueError(f"'heads' at token {fault[0]}: {fault[1]}")
+    arcs = json_dict.get("forbidden_arcs", [])
+    if not isinstance(arcs, list) or not all(
+        isinstance(arc, list)
+        and len(arc) == 2
+        and all(map(_is_whole, arc))
+        and 1 <= arc[0] <= num_tokens
+        and 0 <= arc[1] <= num_tokens
+        for arc in arcs
+    ):
+        expected = f"a list of [modifier, head], positions up to {num_tokens} of which a head may be 0"
+        raise ValueError(f"'forbidden_arcs' must be {expected}, found {shortened(arcs)}")
+    for modifier, head in arcs:
+        if heads[modifier - 1] == head:
+            raise ValueError(f"'forbidden_arcs' must not have an arc of 'heads', found {[modifier, head]}")
+    return {"heads": heads, "forbidden_arcs": [tuple(arc) for arc in arcs]}
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _get_text(json_dict: JsonDict, key: str) -> str:

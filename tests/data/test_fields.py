@@ -6,7 +6,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, Instance, Token, Vocabulary
 from allennlp.data.fields import ListField, TextField
 
-from spigot_allennlp.data.fields import ArcField, KnownLabelField
+from spigot_allennlp.data.fields import ArcField, ForbiddenArcs, KnownLabelField
 from spigot_allennlp.data.format_error import FormatError
 
 
@@ -156,3 +156,14 @@ def test_a_label_that_the_vocabulary_does_not_know_is_named():
     assert known.as_tensor({}).item() == vocab.get_token_index("1", "labels")
     with pytest.raises(FormatError, match=r"^dev\.txt, line 3, sentence '7': expected a label that .* found '2'$"):
         KnownLabelField("2", "dev.txt", 3, "7").index(vocab)
+
+
+def test_forbidden_arcs():
+    field = ForbiddenArcs(3, [None, 0, 2], [(1, 3)])
+    tensor = field.as_tensor(field.get_padding_lengths())
+    assert tensor.dtype == torch.bool
+    allowed = {(m, h) for m, h in (~tensor).nonzero().tolist()}
+    assert allowed == {(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (2, 0), (3, 2)}
+    small = ForbiddenArcs(1)
+    padded = small.as_tensor(field.get_padding_lengths())
+    assert padded.shape == tensor.shape and not padded.any() and padded.dtype == torch.bool

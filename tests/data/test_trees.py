@@ -21,6 +21,8 @@ def test_a_tree_is_where_every_walk_ends_in_the_root(size):
         ([-1], 1, "from 0 to 1, found -1"),
         ([0, 2], 2, "from 2 to itself"),
         ([0, 3, 4, 3], 3, "cycle"),
+        ([None, 3, 2], 2, "cycle"),
+        ([None, 2], 2, "from 2 to itself"),
     ],
 )
 def test_the_token_at_fault_is_named(heads, position, message):
@@ -31,3 +33,7 @@ def test_the_token_at_fault_is_named(heads, position, message):
 
 def test_a_long_chain_is_no_recursion():
     assert find_tree_fault(range(20_000)) is None
+
+
+def test_heads_that_are_not_known_are_no_fault():
+    assert find_tree_fault([None, 1, None, 3]) is None

@@ -93,7 +93,7 @@ class TestInput:
             ({"tokens": ["a\tb"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must not be empty nor have tabs"),
             ({"tokens": ["a"], "tags": ["X"], "lemmas": [""]}, "'lemmas' must not be empty"),
             ({"tokens": ["\udfff"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must be Unicode"),
-            ({**SENTENCE, "tag": ["X"]}, "expected no other keys than tokens, tags, lemmas, id, found 'tag'"),
+            ({**SENTENCE, "tag": ["X"]}, "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found 'tag'"),
             ({"sentence": "Anna", "tags": ["X"]}, "expected no other keys than sentence, id, found 'tags'"),
             ({"text": "Anna", "\ud800": 1}, "expected no other keys than text, id, found"),
             ({**SENTENCE, "id": [1]}, r"'id' must be a string or a whole number, found \[1\]"),

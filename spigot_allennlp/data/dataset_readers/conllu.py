@@ -19,26 +19,33 @@ class ConlluReader(SentenceReader):
 
     tag_column : `str`, optional (default = `"xpos"`)
         The column the tags are taken from, `"xpos"` or `"upos"`.
+    partial_trees : `bool`, optional (default = `False`)
+        Whether some words of a sentence may have the head `_`, which then is not known, and others not.
     kwargs
         See [`SentenceReader`](./sentence_reader.md).
     """
 
-    def __init__(self, tag_column: str = "xpos", **kwargs) -> None:
+    def __init__(self, tag_column: str = "xpos", partial_trees: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         if tag_column not in ("xpos", "upos"):
             raise ConfigurationError(f"Expected `tag_column` to be 'xpos' or 'upos', found {tag_column!r}")
         self._tag_column = tag_column
+        self._partial_trees = partial_trees
 
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
         name = str(file_path)
-        for sentence in self.shard_iterable(read_conll(self.find_file(name), name)):
+        for sentence in self.shard_iterable(read_conll(self.find_file(name), name, self._partial_trees)):
             self.check_length(sentence.forms, name, sentence.line, sentence.sentence_id)
+            heads, deprels = sentence.heads, sentence.deprels
+            if self._partial_trees and heads is None:
+                # A tree of which nothing is known: sentences with and without heads are in one batch.
+                heads = deprels = [None] * len(sentence.forms)
             yield self.text_to_instance(
                 sentence.forms,
                 sentence.xpos if self._tag_column == "xpos" else sentence.upos,
                 sentence.lemmas,
-                sentence.heads,
-                sentence.deprels,
+                heads,
+                deprels,
                 sentence.sentence_id,
                 sentence.upos,
             )
@@ -48,7 +55,7 @@ class ConlluReader(SentenceReader):
         tokens: Sequence[str],
         tags: Sequence[str],
         lemmas: Sequence[str],
-        heads: Sequence[int] | None = None,
+        heads: Sequence[int | None] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
         upos: Sequence[str] | None = None,
@@ -60,8 +67,8 @@ class ConlluReader(SentenceReader):
             The forms, without ROOT.
         tags : `Sequence[str]`
         lemmas : `Sequence[str]`
-        heads : `Sequence[int]`, optional (default = `None`)
-            The head of each token, a 1-based position or 0 for ROOT.
+        heads : `Sequence[int | None]`, optional (default = `None`)
+            The head of each token, a 1-based position or 0 for ROOT, or `None` where it is not known.
         deprels : `Sequence[str]`, optional (default = `None`)
             The label of each arc; goes with `heads`.
         sentence_id : `str`, optional (default = `None`)

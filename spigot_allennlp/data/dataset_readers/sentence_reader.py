@@ -93,7 +93,7 @@ class SentenceReader(DatasetReader):
         tokens: Sequence[str],
         tags: Sequence[str],
         lemmas: Sequence[str],
-        heads: Sequence[int] | None = None,
+        heads: Sequence[int | None] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
         upos: Sequence[str] | None = None,
@@ -120,6 +120,7 @@ class SentenceReader(DatasetReader):
                 raise ConfigurationError(
                     f"Expected a head and a deprel for each of {len(tokens)} tokens, found {sizes}"
                 )
-            arcs = list(enumerate(heads, start=1))
-            fields["tree"] = ArcField(arcs, text_field, list(deprels), label_namespace="head_tags")
+            arcs = [(modifier, head) for modifier, head in enumerate(heads, start=1) if head is not None]
+            labels = [deprels[modifier - 1] for modifier, _ in arcs]
+            fields["tree"] = ArcField(arcs, text_field, labels, label_namespace="head_tags")
         return fields

@@ -102,3 +102,19 @@ def test_punctuation_by_convention(convention, tag_column, expected, tmp_path):
 def test_other_conventions_are_refused():
     with pytest.raises(ConfigurationError, match="punctuation must be one of ud, ptb, ctb, but is 'atis'"):
         ConlluReader(punctuation="atis")
+
+
+PARTIAL = "1\ta\ta\tX\tX\t_\t_\t_\t_\t_\n2\tb\tb\tX\tX\t_\t1\tx\t_\t_\n\n1\tc\tc\tX\tX\t_\t_\t_\t_\t_\n"
+
+
+def test_trees_may_be_partial_where_that_is_asked_for(tmp_path):
+    path = tmp_path / "x.conllu"
+    path.write_text(PARTIAL)
+    first, second = ConlluReader(partial_trees=True).read(path)
+    assert (first["tree"].indices, first["tree"].labels) == ([(2, 1)], ["x"])
+    assert second["tree"].indices == []
+    with pytest.raises(FormatError, match=r"x.conllu, line 1: expected a head, .* found _; .*`partial_trees: true`"):
+        list(ConlluReader().read(path))
+    path.write_text(PARTIAL.replace("X\t_\t_\t_\t_\t_\n2", "X\t_\t2\t_\t_\t_\n2"))
+    with pytest.raises(FormatError, match=r"line 2: .*found a cycle|line 1: .*found a cycle"):
+        list(ConlluReader(partial_trees=True).read(path))
