@@ -124,7 +124,7 @@ class TestInput:
         kept = {"id": 1, "document": {"title": "Ä"}}
         output = predictor.predict_json({**SENTENCE, **kept})
         assert {key: output[key] for key in kept} == kept
-        with pytest.raises(ValueError, match="than tokens, tags, lemmas, id, document, tops, found 'page'"):
+        with pytest.raises(ValueError, match="than tokens, tags, lemmas, heads, forbidden_arcs, id, document, tops, found 'page'"):
             predictor.predict_json({**SENTENCE, "page": 1})
         with pytest.raises(ValueError, match="'document' must be Unicode"):
             predictor.predict_json({**SENTENCE, "document": ["\ud800"]})
