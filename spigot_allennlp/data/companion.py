@@ -39,4 +39,4 @@ def add_trees(
             raise FormatError(message, trees_name, tree.line, tree.sentence_id)
         if tree.heads is None:
             raise FormatError("expected a tree, found no heads", trees_name, tree.line, tree.sentence_id)
-        yield replace(graph, heads=tree.heads, deprels=tree.deprels)
+        yield replace(graph, heads=tree.heads, deprels=tree.deprels, companion=tree)

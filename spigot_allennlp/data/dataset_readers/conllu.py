@@ -1,11 +1,15 @@
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance
 
-from spigot_allennlp.data.conll import read_conll
-from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
+from spigot_allennlp.data.conll import format_conll, read_conll
+from spigot_allennlp.data.conll_graph import parse_deps
+from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
+
+logger = logging.getLogger(__name__)
 
 
 @DatasetReader.register("spigot_conllu")
@@ -19,28 +23,49 @@ class ConlluReader(SentenceReader):
 
     tag_column : `str`, optional (default = `"xpos"`)
         The column the tags are taken from, `"xpos"` or `"upos"`.
+    graphs : `str`, optional (default = `"none"`)
+        Where the graphs are. `"none"`: there are none, or they are not wanted. `"deps"`: in the column DEPS, as
+        enhanced dependencies; the tops are the words with the arc `0:root`. Arcs from and to empty nodes, and all but
+        the first arc between two words, are left out, and a warning says of how many sentences.
     kwargs
         See [`SentenceReader`](./sentence_reader.md).
     """
 
-    def __init__(self, tag_column: str = "xpos", **kwargs) -> None:
+    def __init__(self, tag_column: str = "xpos", graphs: str = "none", **kwargs) -> None:
         super().__init__(**kwargs)
         if tag_column not in ("xpos", "upos"):
             raise ConfigurationError(f"Expected `tag_column` to be 'xpos' or 'upos', found {tag_column!r}")
-        self._tag_column = tag_column
+        if graphs not in ("none", "deps"):
+            raise ConfigurationError(f"Expected `graphs` to be 'none' or 'deps', found {graphs!r}")
+        self.tag_column = tag_column
+        self.graphs_in_deps = graphs == "deps"
 
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
         name = str(file_path)
+        first_partial, num_partial = None, 0
         for sentence in self.shard_iterable(read_conll(self.find_file(name), name)):
             self.check_length(sentence.forms, name, sentence.line, sentence.sentence_id)
-            yield self.text_to_instance(
+            arcs, tops = None, None
+            if self.graphs_in_deps:
+                (arcs, tops), is_all = parse_deps([word["deps"] for word in sentence.words])
+                if not is_all:
+                    first_partial, num_partial = first_partial or sentence.line, num_partial + 1
+            instance = self.text_to_instance(
                 sentence.forms,
-                sentence.xpos if self._tag_column == "xpos" else sentence.upos,
+                sentence.xpos if self.tag_column == "xpos" else sentence.upos,
                 sentence.lemmas,
                 sentence.heads,
                 sentence.deprels,
                 sentence.sentence_id,
+                arcs,
+                tops,
             )
+            yield from_source(instance, conllu=format_conll(sentence))
+        if num_partial:
+            message = (
+                "%s: arcs of DEPS that a graph cannot have, as those of empty nodes, are left out of %d sentences; "
+            )
+            logger.warning(message + "the first is at line %d", name, num_partial, first_partial)
 
     def text_to_instance(  # type: ignore
         self,
@@ -50,6 +75,8 @@ class ConlluReader(SentenceReader):
         heads: Sequence[int] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
+        arcs: Sequence[tuple[int, int, str]] | None = None,
+        tops: Sequence[int] | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -63,6 +90,10 @@ class ConlluReader(SentenceReader):
         deprels : `Sequence[str]`, optional (default = `None`)
             The label of each arc; goes with `heads`.
         sentence_id : `str`, optional (default = `None`)
+        arcs : `Sequence[tuple[int, int, str]]`, optional (default = `None`)
+            (head, word, label) of each arc of the graph, in 1-based positions.
+        tops : `Sequence[int]`, optional (default = `None`)
+            The 1-based positions of the tops; goes with `arcs`.
 
         # Returns
 
@@ -73,5 +104,7 @@ class ConlluReader(SentenceReader):
             A dictionary of `tokens`, `lemmas` and `tags`, without ROOT, and `sentence_id`.
         tree : `ArcField`, if `heads` are given
             Cells are [modifier, head], labels are in the namespace `head_tags`.
+        graph : `ArcField`, if `arcs` are given
+            As [`SdpReader`](./sdp.md) makes it.
         """
-        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id))
+        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, arcs, tops))

@@ -17,6 +17,9 @@ from spigot_allennlp.framework.bad_input import explained
 ROOT = "@@ROOT@@"
 """The form, lemma and tag of position 0 of every sentence."""
 
+TOP = "@@TOP@@"
+"""The label of the arcs from ROOT to the tops of a graph."""
+
 
 class SentenceReader(DatasetReader):
     """
@@ -30,6 +33,12 @@ class SentenceReader(DatasetReader):
     max_tokens_per_sentence : `int`, optional (default = `None`)
         A longer sentence in a file, not counting ROOT, raises a `FormatError`. By default none is too long.
     """
+
+    tag_column = "xpos"
+    """The column of CoNLL-U that tags belong to."""
+
+    graphs_in_deps = False
+    """Whether graphs are those of the column DEPS of CoNLL-U."""
 
     def __init__(
         self,
@@ -79,8 +88,10 @@ class SentenceReader(DatasetReader):
         heads: Sequence[int] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
+        arcs: Sequence[tuple[int, int, str]] | None = None,
+        tops: Sequence[int] | None = None,
     ) -> dict[str, Field]:
-        """The fields `tokens` and `metadata` and, where `heads` are given, `tree`."""
+        """The fields `tokens` and `metadata`; `tree`, where `heads` are given; and `graph`, where `arcs` are given."""
         words = [Token(ROOT, lemma_=ROOT, tag_=ROOT)]
         words += [Token(token, lemma_=lemma, tag_=tag) for token, lemma, tag in zip(tokens, lemmas, tags, strict=True)]
         text_field = TextField(words)
@@ -89,6 +100,24 @@ class SentenceReader(DatasetReader):
         if heads is not None:
             if deprels is None or not len(tokens) == len(heads) == len(deprels):
                 raise ConfigurationError(f"Expected a head and a deprel for each of {tokens}, found {heads}, {deprels}")
-            arcs = list(enumerate(heads, start=1))
-            fields["tree"] = ArcField(arcs, text_field, list(deprels), label_namespace="head_tags")
+            pairs = list(enumerate(heads, start=1))
+            fields["tree"] = ArcField(pairs, text_field, list(deprels), label_namespace="head_tags")
+        if arcs is not None:
+            labelled = [(0, top, TOP) for top in tops or ()] + list(arcs)
+            fields["graph"] = ArcField(
+                [(predicate, argument) for predicate, argument, _ in labelled],
+                text_field,
+                [label for _, _, label in labelled],
+                label_namespace="graph_labels",
+                repeated_namespace="repeated_graph_labels",
+            )
         return fields
+
+
+def from_source(instance: Instance, **texts: str) -> Instance:
+    """
+    The instance, with the text of its sentence in a file, by format ("sdp" or "conllu"), for what writes it again with
+    a prediction. It is the metadata's `source`.
+    """
+    instance["metadata"].metadata["source"] = texts
+    return instance

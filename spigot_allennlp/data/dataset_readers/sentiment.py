@@ -47,7 +47,7 @@ class SentimentReader(SentenceReader):
         for sentence in self.shard_iterable(self._read_sentences(name)):
             tagged = self._tag(sentence)
             self.check_length(tagged.tokens, name, sentence.line, sentence.sentence_id)
-            yield self.text_to_instance(*tagged, sentence.label, sentence.sentence_id, name, sentence.line)
+            yield self.text_to_instance(*tagged[:3], sentence.label, sentence.sentence_id, name, sentence.line)
 
     def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
         is_empty = True
