@@ -42,7 +42,7 @@ NAMES = {
     Checkpointer: {"spigot"},
     BatchSampler: {"spigot_max_tokens"},
     Vocabulary: {"spigot", "spigot_extend"},
-    Subcommand: {"spigot-draw", "spigot-serve", "spigot-tune"},
+    Subcommand: {"spigot-convert", "spigot-draw", "spigot-serve", "spigot-tune"},
 }
 
 

@@ -25,6 +25,8 @@ class Block:
     comments : `list[str]`
     rows : `list[list[str]]`
         The cells of each row.
+    num_empty : `int`
+        How many empty lines stand between the comments and the rows.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Block:
     find_id: Callable[[Sequence[str]], str | None]
     comments: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
+    num_empty: int = 0
 
     @property
     def sentence_id(self) -> str | None:
@@ -62,15 +65,19 @@ class Block:
 
     def error(self, message: str, row: int | None = None) -> FormatError:
         """The error to raise about a row, counted from 0, or about the whole block."""
-        line = self.line if row is None else self.line + len(self.comments) + row
+        line = self.line if row is None else self.line + len(self.comments) + self.num_empty + row
         return FormatError(message, self.name, line, self.sentence_id)
 
 
 def read_blocks(
-    lines: Iterable[str] | Iterable[bytes], name: str, find_id: Callable[[Sequence[str]], str | None]
+    lines: Iterable[str] | Iterable[bytes],
+    name: str,
+    find_id: Callable[[Sequence[str]], str | None],
+    unique_ids: bool = True,
 ) -> Iterator[Block]:
     """
-    The blocks of a file, one at a time; of those before, only the ids are remembered.
+    The blocks of a file, one at a time; of those before, only the ids are remembered. Comments with an empty line below
+    them, such as `# newdoc`, belong to the next sentence, unless they name one themselves.
 
     # Parameters
 
@@ -80,13 +87,15 @@ def read_blocks(
         The file, for messages.
     find_id : `Callable[[Sequence[str]], str | None]`
         Finds the sentence id among the comments of a block.
+    unique_ids : `bool`, optional (default = `True`)
+        Whether an id that has been used before is refused. If not, nothing is remembered.
 
     # Raises
 
     `FormatError` for text that is not UTF-8, an empty cell, a comment amid rows, comments without rows, a sentence id
     that has been used before, and a file without any sentence.
     """
-    first_lines: dict[str | None, int] = {}
+    first_lines: dict[str, int] = {}
     block = Block(name, 1, find_id)
     empty = True
     for number, line in enumerate(chain(lines, [""]), start=1):
@@ -95,14 +104,20 @@ def read_blocks(
             block.add(text)
             continue
         if block.rows:
-            first_line = first_lines.setdefault(block.sentence_id, block.line)
-            if first_line != block.line and block.sentence_id is not None:
-                raise block.error(f"expected a new sentence id, found the one of line {first_line}")
+            if unique_ids and block.sentence_id is not None:
+                first_line = first_lines.setdefault(block.sentence_id, block.line)
+                if first_line != block.line:
+                    raise block.error(f"expected a new sentence id, found the one of line {first_line}")
             yield block
             empty = False
+        elif block.sentence_id is not None:
+            break
         elif block.comments:
-            raise block.error("expected the rows of a sentence after its comments, found none")
+            block.num_empty += 1
+            continue
         block = Block(name, number + 1, find_id)
+    if block.comments:
+        raise block.error("expected the rows of a sentence after its comments, found none")
     if empty:
         raise FormatError("expected at least one sentence, found an empty file", name, line=1)
 
@@ -133,10 +148,10 @@ def format_block(comments: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     first_row = len(lines)
     for row in rows:
         cells = list(row)
-        for cell in cells:
-            if not cell or not {"\t", "\n", "\r"}.isdisjoint(cell):
-                raise ValueError(f"Expected a cell that is not empty and has no tab or line end, found {cell!r}")
         lines.append("\t".join(cells))
+        if lines[-1].count("\t") >= len(cells) or "" in cells or "\n" in lines[-1] or "\r" in lines[-1]:
+            cell = next(cell for cell in cells if not cell or not {"\t", "\n", "\r"}.isdisjoint(cell))
+            raise ValueError(f"Expected a cell that is not empty and has no tab or line end, found {cell!r}")
     if len(lines) == first_row:
         raise ValueError("Expected at least one row, found none")
     return "\n".join(lines) + "\n\n"

@@ -40,7 +40,7 @@ def add_trees(
             raise FormatError(message, trees_name, tree.line, tree.sentence_id)
         if tree.heads is None:
             raise FormatError("expected a tree, found no heads", trees_name, tree.line, tree.sentence_id)
-        yield replace(graph, heads=tree.heads, deprels=tree.deprels, upos=tree.upos)
+        yield replace(graph, heads=tree.heads, deprels=tree.deprels, upos=tree.upos, companion=tree)
 
 
 def _difference(expected: Sequence[str], found: Sequence[str]) -> tuple[str, str]:

@@ -53,7 +53,7 @@ class ConllSentence:
                 zip(forms, lemmas, tags, heads, deprels, strict=True), start=1
             )
         ]
-        return cls(TokenList(rows), [] if sentence_id is None else [f"# sent_id = {sentence_id}"])
+        return cls(TokenList(rows), name_sentence([], sentence_id))
 
     @property
     def words(self) -> list[Token]:
@@ -91,7 +91,7 @@ class ConllSentence:
 
     @property
     def sentence_id(self) -> str | None:
-        return _find_id(self.comments)
+        return find_id(self.comments)
 
 
 def read_conll(
@@ -117,10 +117,13 @@ def read_conll(
 
 
 def parse_conll(
-    lines: Iterable[str] | Iterable[bytes], name: str = "<lines>", partial_trees: bool = False
+    lines: Iterable[str] | Iterable[bytes],
+    name: str = "<lines>",
+    partial_trees: bool = False,
+    unique_ids: bool = True,
 ) -> Iterator[ConllSentence]:
-    """Like [`read_conll`](#read_conll), from lines at hand."""
-    return (_parse_block(block, partial_trees) for block in read_blocks(lines, name, _find_id))
+    """Like [`read_conll`](#read_conll), from lines at hand. Ids may be allowed to occur twice."""
+    return (_parse_block(block, partial_trees) for block in read_blocks(lines, name, find_id, unique_ids))
 
 
 def format_conll(sentence: ConllSentence) -> str:
@@ -131,11 +134,24 @@ def format_conll(sentence: ConllSentence) -> str:
 
     `ValueError` for what would not be read back, such as a form with a tab inside.
     """
-    return format_block(sentence.comments, (map(serialize_field, row.values()) for row in sentence.rows))
+    return format_block(sentence.comments, map(format_row, sentence.rows))
 
 
-def _find_id(comments: Sequence[str]) -> str | None:
+def format_row(row: Token) -> list[str]:
+    """The cells of a row."""
+    return [cell if isinstance(cell, str) else serialize_field(cell) for cell in row.values()]
+
+
+def find_id(comments: Sequence[str]) -> str | None:
+    """The id of a sentence, from the lines above its rows."""
     return next((found[1] for found in map(_ID_COMMENT.match, comments) if found), None)
+
+
+def name_sentence(comments: list[str], sentence_id: str | None) -> list[str]:
+    """The comments of a sentence with this id: below that of the id, unless they have it themselves."""
+    if sentence_id is None or find_id(comments) == sentence_id:
+        return comments
+    return [f"# sent_id = {sentence_id}", *(comment for comment in comments if find_id([comment]) is None)]
 
 
 def _parse_block(block: Block, partial_trees: bool = False) -> ConllSentence:

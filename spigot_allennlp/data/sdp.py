@@ -3,21 +3,27 @@ The SDP 2015 format of bilexical semantic dependencies, read and written.
 
 A token is a row `id form lemma pos top pred frame` of tab-separated cells, followed by one column for each predicate
 (each row with `+` under `pred`), in order, that holds the label of the token as an argument, or `_`. The augmented
-variant has two further columns, `head deprel` of a syntactic tree, after `pos`. See
+variant has two further columns, `head deprel` of a syntactic tree, after `pos`. SDP 2014 has no column `frame`. See
 [the format](http://alt.qcri.org/semeval2015/task18/index.php?id=data-and-tools).
+
+The id of a sentence is in the comment `# sent_id = id`, as in CoNLL-U, or else in the first of one word, `#id`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
 from spigot_allennlp.data.blocks import Block, format_block, read_blocks, read_file
+from spigot_allennlp.data.conll import ConllSentence
 from spigot_allennlp.data.trees import find_tree_fault
 
 HEADER = "#SDP 2015"
 """The comment that the first sentence of a file begins with."""
 
 _EMPTY = "_"
+_SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(.*\S)")
+_ID = re.compile(r"#([^\s=]+)\s*$")
 
 
 @dataclass
@@ -45,9 +51,11 @@ class SdpSentence:
         The universal parts of speech, of a companion file; the format has no column for them.
     sentence_id : `str`, optional (default = `None`)
     comments : `list[str]`, optional (default = `[]`)
-        The lines above the rows, but the one of the id: the header, and comments.
+        The lines above the rows: the header, and comments. The one of the id may be left out.
     line : `int`, optional (default = `None`)
         Where the file has it, counted from 1. Two sentences are equal even if their lines differ.
+    companion : `ConllSentence`, optional (default = `None`)
+        The sentence of another file that `heads` and `deprels` come from.
     """
 
     forms: list[str]
@@ -63,6 +71,7 @@ class SdpSentence:
     sentence_id: str | None = None
     comments: list[str] = field(default_factory=list)
     line: int | None = field(default=None, compare=False)
+    companion: ConllSentence | None = field(default=None, compare=False)
 
 
 def read_sdp(path: str | PathLike[str], name: str | None = None) -> Iterator[SdpSentence]:
@@ -82,9 +91,14 @@ def read_sdp(path: str | PathLike[str], name: str | None = None) -> Iterator[Sdp
     return parse_sdp(read_file(path), name or str(path))
 
 
-def parse_sdp(lines: Iterable[str] | Iterable[bytes], name: str = "<lines>") -> Iterator[SdpSentence]:
-    """Like [`read_sdp`](#read_sdp), from lines at hand."""
-    return map(_parse_block, read_blocks(lines, name, _find_id))
+def parse_sdp(
+    lines: Iterable[str] | Iterable[bytes], name: str = "<lines>", unique_ids: bool = True, has_frames: bool = True
+) -> Iterator[SdpSentence]:
+    """
+    Like [`read_sdp`](#read_sdp), from lines at hand. Ids may be allowed to occur twice, and the column `frame` may be
+    missing, as in SDP 2014.
+    """
+    return (_parse_block(block, has_frames) for block in read_blocks(lines, name, _find_id, unique_ids))
 
 
 def format_sdp(sentence: SdpSentence) -> str:
@@ -107,10 +121,19 @@ def format_sdp(sentence: SdpSentence) -> str:
         [str(position), form, lemma, tag, *tree, *_format_flags(position, sentence.tops, predicates), frame, *row]
         for position, (form, lemma, tag, tree, frame, row) in enumerate(columns, start=1)
     )
-    header = [comment for comment in sentence.comments if comment == HEADER]
-    sentence_id = [] if sentence.sentence_id is None else [f"#{sentence.sentence_id}"]
-    others = [comment for comment in sentence.comments if comment != HEADER]
-    return format_block(header + sentence_id + others, rows)
+    return format_block(_format_comments(sentence), rows)
+
+
+def _format_comments(sentence: SdpSentence) -> list[str]:
+    sentence_id = sentence.sentence_id
+    if sentence_id is None or _find_id(sentence.comments) == sentence_id:
+        return sentence.comments
+    short = f"#{sentence_id}"
+    comments = [comment for comment in sentence.comments if not _SENT_ID.match(comment)]
+    comments.insert(
+        comments[:1] == [HEADER], short if _find_id([short]) == sentence_id else f"# sent_id = {sentence_id}"
+    )
+    return comments
 
 
 def _format_arcs(sentence: SdpSentence, predicates: Sequence[int]) -> list[list[str]]:
@@ -138,43 +161,59 @@ def _format_flags(position: int, *marked: Sequence[int]) -> list[str]:
 
 
 def _find_id(comments: Sequence[str]) -> str | None:
-    return next((comment[1:] for comment in comments if comment != HEADER), None)
+    found = filter(None, [*map(_SENT_ID.match, comments), *map(_ID.match, comments)])
+    return next((match[1] for match in found), None)
 
 
-def _parse_block(block: Block) -> SdpSentence:
-    # The fifth column is a flag in plain SDP, and a number (the head) in the augmented variant.
-    augmented = len(block.rows[0]) > 4 and block.rows[0][4].lstrip("-").isdecimal()
+def _parse_block(block: Block, has_frames: bool) -> SdpSentence:
+    # The fifth column is a flag in plain SDP; in the augmented variant it is the head, and the seventh is a flag.
+    fifth, seventh = (block.rows[0][index : index + 1] for index in (4, 6))
+    augmented = bool(fifth) and (fifth[0].lstrip("-").isdecimal() or (fifth == ["_"] and seventh in (["+"], ["-"])))
     top_column = 6 if augmented else 4
+    if not has_frames:
+        block.rows = [[*row[: top_column + 2], _EMPTY, *row[top_column + 2 :]] for row in block.rows]
     _check_fixed_columns(block, top_column)
     predicates = _parse_flags(block, top_column + 1)
-    comments = list(block.comments)
-    if block.sentence_id is not None:
-        comments.remove(f"#{block.sentence_id}")
-    return SdpSentence(
+    arcs = _parse_arcs(block, top_column + 3, predicates)
+    heads = _parse_heads(block) if augmented else None
+    sentence = SdpSentence(
         forms=[row[1] for row in block.rows],
         lemmas=[row[2] for row in block.rows],
         tags=[row[3] for row in block.rows],
-        arcs=_parse_arcs(block, top_column + 3, predicates),
+        arcs=arcs,
         tops=_parse_flags(block, top_column),
         predicates=predicates,
         frames=[row[top_column + 2] for row in block.rows],
-        heads=_parse_heads(block) if augmented else None,
-        deprels=[row[5] for row in block.rows] if augmented else None,
+        heads=heads,
+        deprels=None if heads is None else [row[5] for row in block.rows],
         sentence_id=block.sentence_id,
-        comments=comments,
+        comments=[comment for comment in block.comments if comment != f"#{block.sentence_id}"],
         line=block.line,
     )
+    if _format_comments(sentence) != block.comments:  # the id has another place, or is written in another way
+        sentence.comments = block.comments
+    return sentence
 
 
 def _check_fixed_columns(block: Block, top_column: int) -> None:
+    fixed = top_column + 3
     for index, row in enumerate(block.rows):
-        if len(row) < top_column + 3:
-            raise block.error(f"expected at least {top_column + 3} columns, found {len(row)}", index)
+        if len(row) < fixed:
+            fault = f"expected at least {fixed} columns, found {len(row)}"
+            raise block.error(fault + _suspect_2014(block, fixed), index)
         if row[0] != str(index + 1):
             raise block.error(f"expected the id {index + 1}, found {row[0]!r}", index)
         for column, meaning in ((top_column, "top"), (top_column + 1, "predicate")):
             if row[column] not in ("+", "-"):
                 raise block.error(f"expected + or - in column {column + 1} ({meaning}), found {row[column]!r}", index)
+
+
+def _suspect_2014(block: Block, fixed: int) -> str:
+    """What to add to a message about the number of columns, where every row has one too few."""
+    num_predicates = sum(row[fixed - 2 : fixed - 1] == ["+"] for row in block.rows)
+    if any(len(row) != fixed - 1 + num_predicates for row in block.rows):
+        return ""
+    return "; is this SDP 2014, which has no column frame? `allennlp spigot-convert --from sdp2014` makes it SDP 2015"
 
 
 def _parse_flags(block: Block, column: int) -> list[int]:
@@ -185,11 +224,11 @@ def _parse_arcs(block: Block, fixed: int, predicates: Sequence[int]) -> list[tup
     expected = fixed + len(predicates)
     for index, row in enumerate(block.rows):
         if len(row) != expected:
-            raise block.error(
+            fault = (
                 f"expected {expected} columns, {fixed} and one for each of the {len(predicates)} predicates of the "
-                f"sentence, found {len(row)}",
-                index,
+                f"sentence, found {len(row)}"
             )
+            raise block.error(fault + _suspect_2014(block, fixed), index)
     arcs = [
         (predicate, argument, row[column])
         for column, predicate in enumerate(predicates, start=fixed)
@@ -202,7 +241,10 @@ def _parse_arcs(block: Block, fixed: int, predicates: Sequence[int]) -> list[tup
     return arcs
 
 
-def _parse_heads(block: Block) -> list[int]:
+def _parse_heads(block: Block) -> list[int] | None:
+    """`None` where all are `_`: a sentence without a tree."""
+    if all(row[4] == _EMPTY for row in block.rows):
+        return None
     for index, row in enumerate(block.rows):
         if not row[4].isdecimal() or row[4] != str(int(row[4])):
             raise block.error(f"expected a number in column 5 (head), found {row[4]!r}", index)

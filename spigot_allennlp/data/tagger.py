@@ -29,11 +29,14 @@ class TaggedSentence(NamedTuple):
     tags : `list[str]`
         Fine-grained parts of speech; for English, those of the Penn Treebank.
     lemmas : `list[str]`
+    text : `str`, optional (default = `None`)
+        The raw text that it was, with single spaces.
     """
 
     tokens: list[str]
     tags: list[str]
     lemmas: list[str]
+    text: Optional[str] = None
 
 
 class Tagger:
@@ -69,15 +72,15 @@ class Tagger:
         """
         # What splits sentences is left out: it would cost as much as the tagging.
         with self._annotate(partial(_tokenize, self._text(text), max_tokens), disable=("parser", "senter")) as doc:
-            return _to_sentence(_words(doc))
+            return _to_sentence(_words(doc), text)
 
     def sentences(self, text: str, max_tokens: Optional[int] = None) -> list[TaggedSentence]:
         """The sentences of a text. Raises a `ValueError` as `sentence` does."""
         with self._annotate(partial(_tokenize, self._text(text), max_tokens)) as doc:
             if not doc.has_annotation("SENT_START"):
                 raise ConfigurationError("the spaCy pipeline has no component that splits sentences")
-            sentences = (_words(sentence) for sentence in doc.sents)
-            return [_to_sentence(words) for words in sentences if words]
+            sentences = ((_words(sentence), sentence.text) for sentence in doc.sents)
+            return [_to_sentence(words, text) for words, text in sentences if words]
 
     def tag(self, tokens: Sequence[str]) -> TaggedSentence:
         """A sentence whose tokens are given, and stay as they are."""
@@ -134,10 +137,11 @@ def _tokenize(text: str, max_tokens: Optional[int], pipeline: Language) -> Doc:
     return Doc.from_docs(parts, ensure_whitespace=False)
 
 
-def _to_sentence(words: Iterable[Token]) -> TaggedSentence:
+def _to_sentence(words: Iterable[Token], text: Optional[str] = None) -> TaggedSentence:
     words = list(words)
     return TaggedSentence(
         [word.text for word in words],
         [word.tag_ for word in words],
         [word.lemma_ or word.text for word in words],  # some lookups give an empty lemma
+        text if text is None else " ".join(text.split()),
     )

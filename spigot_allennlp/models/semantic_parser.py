@@ -8,7 +8,7 @@ from allennlp.models import Model
 from allennlp.modules import FeedForward, Seq2SeqEncoder, TextFieldEmbedder
 from allennlp.nn import InitializerApplicator
 
-from spigot_allennlp.data.dataset_readers.sdp import TOP
+from spigot_allennlp.data.dataset_readers.sentence_reader import TOP
 from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser

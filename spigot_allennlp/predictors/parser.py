@@ -2,7 +2,6 @@ from collections.abc import Sequence
 
 from allennlp.predictors import Predictor
 
-from spigot_allennlp.models import SemanticParser
 from spigot_allennlp.predictors.sentence import SentencePredictor
 
 
@@ -15,8 +14,8 @@ class ParserPredictor(SentencePredictor):
 
     The output has `tokens`, `tags`, `lemmas` and `sentence_id`, and what the model predicts: `heads` (1-based, 0 is
     ROOT) and perhaps `head_tags` of the syntactic tree; `arcs`, a list of `[predicate, argument, label]`, and `tops` of
-    the semantic graph. In SDP 2015 there are columns for the tree where it has labels. A parser without a tree cannot
-    write CoNLL-U.
+    the semantic graph. In SDP 2015 there are columns for the tree where it has labels. In CoNLL-U the graph is in DEPS,
+    if the reader takes graphs from there, and else in MISC.
 
     Registered as a `Predictor` with the names of the three parsers, "spigot_dependency_parser",
     "spigot_semantic_parser" and "spigot_syntactic_then_semantic".
@@ -24,4 +23,4 @@ class ParserPredictor(SentencePredictor):
 
     @property
     def output_formats(self) -> Sequence[str]:
-        return ("json", "sdp") if isinstance(self._model, SemanticParser) else ("json", "sdp", "conllu")
+        return ("json", "sdp", "conllu", "mrp")

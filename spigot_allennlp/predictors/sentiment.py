@@ -19,4 +19,4 @@ class SentimentPredictor(SentencePredictor):
 
     @property
     def output_formats(self) -> Sequence[str]:
-        return ("json",) if self._model.semantic_parser is None else ("json", "sdp")
+        return ("json",) if self._model.semantic_parser is None else ("json", "sdp", "conllu", "mrp")

@@ -125,6 +125,15 @@ def test_everything_is_written_as_it_was_read():
     assert "".join(map(format_conll, parse_conll(odd.splitlines()))) == odd
 
 
+def test_comments_with_an_empty_line_below_are_those_of_the_next_sentence():
+    (sentence,) = parse_conll(["# newdoc id = d1", "", "", "# sent_id = a", "1\tGo\t_\tX\tX\t_\t0\troot\t_\t_"])
+    assert sentence.comments == ["# newdoc id = d1", "# sent_id = a"]
+    with pytest.raises(FormatError, match="line 1: expected the rows of a sentence after its comments, found none"):
+        list(parse_conll(["# newdoc id = d1", ""]))
+    with pytest.raises(FormatError, match="line 4, sentence 'a': expected 10 columns, found 1"):
+        list(parse_conll(["# newdoc", "", "# sent_id = a", "1"]))
+
+
 def test_a_tree_is_written_from_its_words():
     sentence = ConllSentence.from_tree(
         ["Dogs", "bark"], ["dog", "bark"], ["NNS", "VBP"], [2, 0], ["nsubj", "root"], "d1"

@@ -132,6 +132,64 @@ def test_augmented_sentence_is_the_plain_one_with_a_tree():
     assert augmented == replace(plain, heads=[2, 0], deprels=["nsubj", "root"])
 
 
+def test_the_id_is_not_any_comment():
+    ids = {
+        "# text = Yes .\n# sent_id = 1": "1",
+        "# text = Yes .\n#1": "1",
+        "#SDP 2015\n\n#1": "1",
+        "#note\n# sent_id = one two": "one two",
+        "# text = Yes .": None,
+        "#text=Yes": None,
+        "# of a book": None,
+    }
+    for comments, sentence_id in ids.items():
+        text = f"{comments}\n1\tYes\tyes\tUH\t-\t-\t_\n\n"
+        (sentence,) = parse_sdp(text.splitlines())
+        assert sentence.sentence_id == sentence_id
+        assert format_sdp(sentence) == text.replace("2015\n\n", "2015\n")
+
+
+def test_an_id_is_written_so_that_it_is_read():
+    sentence = SdpSentence(["Yes"], ["yes"], ["UH"], frames=["_"], comments=[HEADER, "# sent_id = old", "#note"])
+    for sentence_id in ("new", "one two", "a=b"):
+        sentence.sentence_id = sentence_id
+        (again,) = parse_sdp(format_sdp(sentence).splitlines())
+        assert (again.sentence_id, again.comments[0]) == (sentence_id, HEADER)
+        assert "#note" in again.comments and "# sent_id = old" not in again.comments
+
+
+def test_lines_are_counted_over_an_empty_one_below_comments():
+    with pytest.raises(FormatError, match=r"line 4, sentence '1': expected the id 1, found '2'"):
+        list(parse_sdp([HEADER, "", "#1", "2\tYes\tyes\tUH\t-\t-\t_"]))
+
+
+def test_ids_may_occur_twice_where_that_is_asked_for():
+    lines = PLAIN.replace("#second", "#first").splitlines()
+    assert [sentence.sentence_id for sentence in parse_sdp(lines, unique_ids=False)] == ["first", "first"]
+
+
+def _without_frames(text, column):
+    rows = [line.split("\t") for line in text.splitlines()]
+    return ["\t".join(row[:column] + row[column + 1 :]) for row in rows]
+
+
+@pytest.mark.parametrize("text, column", [(PLAIN, 6), (AUGMENTED, 8), (PLAIN[PLAIN.index("#second") :], 6)])
+def test_sdp_2014_is_named_and_can_be_read(text, column):
+    lines = _without_frames(text, column)
+    with pytest.raises(FormatError, match=r"found \d; is this SDP 2014, which has no column frame\?"):
+        list(parse_sdp(lines))
+    expected = [replace(sentence, frames=["_"] * len(sentence.forms)) for sentence in parse_sdp(text.splitlines())]
+    assert list(parse_sdp(lines, has_frames=False)) == expected
+
+
+def test_heads_that_are_all_missing_are_no_tree():
+    text = AUGMENTED.replace("2\tnsubj", "_\t_").replace("0\troot", "_\t_")
+    plain, _ = parse_sdp(PLAIN.splitlines())
+    assert list(parse_sdp(text.splitlines())) == [plain]
+    with pytest.raises(FormatError, match=r"line 3, sentence 'first': expected a number in column 5"):
+        list(parse_sdp(AUGMENTED.replace("2\tnsubj", "_\t_").splitlines()))
+
+
 def test_toy_files_differ_only_in_the_tree():
     plain = list(read_sdp(FIXTURES_ROOT / "toy" / "toy.sdp"))
     augmented = list(read_sdp(FIXTURES_ROOT / "toy" / "toy_augmented.sdp"))

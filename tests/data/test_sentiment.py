@@ -94,7 +94,7 @@ def test_byte_order_marks_inside_of_joined_files_are_left_out(read):
     ]
     assert len(read(mark + ROWS + "\n" + mark + ROWS.replace("instance ", "instance 1"))) == 4
     # Without a line end between the two.
-    with pytest.raises(FormatError, match="line 1: expected a label, a tab and a sentence"):
+    with pytest.raises(FormatError, match="line 2: expected a label, a premise and a hypothesis"):
         read(f"1\tIt works{mark}0\tIt fails\n0\tIt breaks\n")
 
 
@@ -124,7 +124,7 @@ def test_byte_order_marks_inside_of_joined_files_are_left_out(read):
         ("(3 (2 It) (3 works))\n1\tgood\n", r"line 2: expected one bracketed tree"),
         # Tab-separated
         ("1\tgood\n\n1\n", r"line 3: expected a label, a tab and a sentence"),
-        ("1\tgood\t2\n", r"line 1: expected a label, a tab and a sentence"),
+        ("1\tgood\t2\t3\n", r"line 1: expected a label, a tab and a sentence"),
         ("1\tgood\n\tbad\n", r"line 2: expected a label, a tab and a sentence"),
         ("good\t1\nbad\t0\nsentence\tlabel\n", r"line 3: .*found the names of columns"),
         ("1\tgood\n1\t \n", r"line 2: expected a label, a tab and a sentence"),

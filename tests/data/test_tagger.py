@@ -8,7 +8,10 @@ from spigot_allennlp.data import tagger as module
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 
 ANNA = TaggedSentence(
-    ["Anna", "wants", "to", "sing", "."], ["NNP", "VBZ", "TO", "VB", "."], ["Anna", "want", "to", "sing", "."]
+    ["Anna", "wants", "to", "sing", "."],
+    ["NNP", "VBZ", "TO", "VB", "."],
+    ["Anna", "want", "to", "sing", "."],
+    "Anna wants to sing.",
 )
 
 
@@ -34,7 +37,7 @@ class TestTagger:
         assert second.tokens == ["Does", "she", "really", "want", "that", "?"]
 
     def test_given_tokens_stay(self, tagger):
-        assert tagger.tag(ANNA.tokens) == ANNA
+        assert tagger.tag(ANNA.tokens) == ANNA._replace(text=None)
         assert tagger.tag(("do", "n't", "two words", " ")).tokens == ["do", "n't", "two words", " "]
 
     def test_escapes_are_tagged_as_what_they_stand_for(self, tagger):
@@ -139,6 +142,6 @@ class TestPipelines:
         pipeline.add_pipe("attribute_ruler").add([[{}]], {"TAG": "XX", "LEMMA": "x"})
         pipeline.to_disk(tmp_path / "tags")
         tagger = Tagger(str(tmp_path / "tags"))
-        assert tagger.sentence("Anna sings") == (["Anna", "sings"], ["XX"] * 2, ["x"] * 2)
+        assert tagger.sentence("Anna sings") == (["Anna", "sings"], ["XX"] * 2, ["x"] * 2, "Anna sings")
         with pytest.raises(ConfigurationError, match="no component that splits"):
             tagger.sentences("Anna sings. She can.")

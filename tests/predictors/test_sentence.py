@@ -93,7 +93,10 @@ class TestInput:
             ({"tokens": ["a\tb"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must not be empty nor have tabs"),
             ({"tokens": ["a"], "tags": ["X"], "lemmas": [""]}, "'lemmas' must not be empty"),
             ({"tokens": ["\udfff"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must be Unicode"),
-            ({**SENTENCE, "tag": ["X"]}, "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found 'tag'"),
+            (
+                {**SENTENCE, "tag": ["X"]},
+                "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found 'tag'",
+            ),
             ({"sentence": "Anna", "tags": ["X"]}, "expected no other keys than sentence, id, found 'tags'"),
             ({"text": "Anna", "\ud800": 1}, "expected no other keys than text, id, found"),
             ({**SENTENCE, "id": [1]}, r"'id' must be a string or a whole number, found \[1\]"),
@@ -124,7 +127,9 @@ class TestInput:
         kept = {"id": 1, "document": {"title": "Ä"}}
         output = predictor.predict_json({**SENTENCE, **kept})
         assert {key: output[key] for key in kept} == kept
-        with pytest.raises(ValueError, match="than tokens, tags, lemmas, heads, forbidden_arcs, id, document, tops, found 'page'"):
+        with pytest.raises(
+            ValueError, match="than tokens, tags, lemmas, heads, forbidden_arcs, id, document, tops, found 'page'"
+        ):
             predictor.predict_json({**SENTENCE, "page": 1})
         with pytest.raises(ValueError, match="'document' must be Unicode"):
             predictor.predict_json({**SENTENCE, "document": ["\ud800"]})

@@ -64,7 +64,10 @@ def test_too_much_is_refused_before_it_is_read(objects, message):
         ({"sentence": "a-b-c-d-e-f"}, "at most 5 tokens in a sentence, found 6"),
         ({"text": "a-b-c-d-e-f"}, "at most 5 tokens in a sentence, found 6"),
         ({"words": ["a"]}, "expected one of 'sentence', 'text' and 'tokens'"),
-        ({"tokens": ["a"], "tag": ["X"]}, "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found 'tag'"),
+        (
+            {"tokens": ["a"], "tag": ["X"]},
+            "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found 'tag'",
+        ),
     ],
 )
 def test_too_much_is_refused_before_it_is_predicted(predictor, json_dict, message):

@@ -5,14 +5,10 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance
 
 from spigot_allennlp.data.companion import add_trees
-from spigot_allennlp.data.conll import ConllSentence, read_conll
-from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
-from spigot_allennlp.data.fields import ArcField
+from spigot_allennlp.data.conll import ConllSentence, format_conll, read_conll
+from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
 from spigot_allennlp.data.format_error import FormatError
-from spigot_allennlp.data.sdp import SdpSentence, read_sdp
-
-TOP = "@@TOP@@"
-"""The label of the arcs from ROOT to the tops of a graph."""
+from spigot_allennlp.data.sdp import SdpSentence, format_sdp, read_sdp
 
 
 @DatasetReader.register("spigot_sdp")
@@ -46,7 +42,7 @@ class SdpReader(SentenceReader):
         name = str(file_path)
         for sentence in self.shard_iterable(self._read_sentences(name)):
             self.check_length(sentence.forms, name, sentence.line, sentence.sentence_id)
-            yield self.text_to_instance(
+            instance = self.text_to_instance(
                 sentence.forms,
                 sentence.tags,
                 sentence.lemmas,
@@ -57,6 +53,8 @@ class SdpReader(SentenceReader):
                 sentence.sentence_id,
                 sentence.upos,
             )
+            texts = {} if sentence.companion is None else {"conllu": format_conll(sentence.companion)}
+            yield from_source(instance, sdp=format_sdp(sentence), **texts)
 
     def _read_sentences(self, name: str) -> Iterator[SdpSentence]:
         sentences = read_sdp(self.find_file(name), name)
@@ -124,14 +122,4 @@ class SdpReader(SentenceReader):
             Cells are [predicate, argument], labels are in the namespace `graph_labels`, and those that occur twice with
             one predicate also in `repeated_graph_labels`. Tops are arguments of ROOT with the label `TOP`.
         """
-        fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, upos)
-        if arcs is not None:
-            labelled = [(0, top, TOP) for top in tops or ()] + list(arcs)
-            fields["graph"] = ArcField(
-                [(predicate, argument) for predicate, argument, _ in labelled],
-                fields["tokens"],
-                [label for _, _, label in labelled],
-                label_namespace="graph_labels",
-                repeated_namespace="repeated_graph_labels",
-            )
-        return Instance(fields)
+        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, arcs, tops, upos))

@@ -19,6 +19,9 @@ from spigot_allennlp.framework.bad_input import explained
 ROOT = "@@ROOT@@"
 """The form, lemma and tag of position 0 of every sentence."""
 
+TOP = "@@TOP@@"
+"""The label of the arcs from ROOT to the tops of a graph."""
+
 
 class SentenceReader(DatasetReader):
     """
@@ -38,6 +41,12 @@ class SentenceReader(DatasetReader):
         By which convention tokens are [punctuation](../punctuation.md): "ud", "ptb" or "ctb". Figures without it are
         then reported too.
     """
+
+    tag_column = "xpos"
+    """The column of CoNLL-U that tags belong to."""
+
+    graphs_in_deps = False
+    """Whether graphs are those of the column DEPS of CoNLL-U."""
 
     def __init__(
         self,
@@ -96,11 +105,13 @@ class SentenceReader(DatasetReader):
         heads: Sequence[int | None] | None = None,
         deprels: Sequence[str] | None = None,
         sentence_id: str | None = None,
+        arcs: Sequence[tuple[int, int, str]] | None = None,
+        tops: Sequence[int] | None = None,
         upos: Sequence[str] | None = None,
     ) -> dict[str, Field]:
         """
-        The fields `tokens` and `metadata` and, where `heads` are given, `tree`. The universal parts of speech, `upos`,
-        are for the convention "ud"; without them, it looks at the tags.
+        The fields `tokens` and `metadata`; `tree`, where `heads` are given; and `graph`, where `arcs` are given. The
+        universal parts of speech, `upos`, are for the convention "ud"; without them, it looks at the tags.
         """
         words = [Token(ROOT, lemma_=ROOT, tag_=ROOT)]
         text = unescape if self.unescape_ptb else str
@@ -120,7 +131,25 @@ class SentenceReader(DatasetReader):
                 raise ConfigurationError(
                     f"Expected a head and a deprel for each of {len(tokens)} tokens, found {sizes}"
                 )
-            arcs = [(modifier, head) for modifier, head in enumerate(heads, start=1) if head is not None]
-            labels = [deprels[modifier - 1] for modifier, _ in arcs]
-            fields["tree"] = ArcField(arcs, text_field, labels, label_namespace="head_tags")
+            pairs = [(modifier, head) for modifier, head in enumerate(heads, start=1) if head is not None]
+            labels = [deprels[modifier - 1] for modifier, _ in pairs]
+            fields["tree"] = ArcField(pairs, text_field, labels, label_namespace="head_tags")
+        if arcs is not None:
+            labelled = [(0, top, TOP) for top in tops or ()] + list(arcs)
+            fields["graph"] = ArcField(
+                [(predicate, argument) for predicate, argument, _ in labelled],
+                text_field,
+                [label for _, _, label in labelled],
+                label_namespace="graph_labels",
+                repeated_namespace="repeated_graph_labels",
+            )
         return fields
+
+
+def from_source(instance: Instance, **texts: str) -> Instance:
+    """
+    The instance, with the text of its sentence in a file, by format ("sdp" or "conllu"), for what writes it again with
+    a prediction. It is the metadata's `source`.
+    """
+    instance["metadata"].metadata["source"] = texts
+    return instance

@@ -61,7 +61,7 @@ class SentimentReader(SentenceReader):
                 hypothesis = self._tag_text(sentence.hypothesis)
                 self.check_length(hypothesis.tokens, *place)
             yield self.text_to_instance(
-                *tagged, sentence.label, sentence.sentence_id, name, sentence.line, sentence.heads, hypothesis
+                *tagged[:3], sentence.label, sentence.sentence_id, name, sentence.line, sentence.heads, hypothesis
             )
 
     def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
@@ -135,7 +135,7 @@ class SentimentReader(SentenceReader):
         deprels = None if heads is None else ["_"] * len(heads)
         fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id=sentence_id)
         if hypothesis is not None:
-            second = self.make_fields(*hypothesis)
+            second = self.make_fields(*hypothesis[:3])
             fields["hypothesis"] = second["tokens"]
             names = ("tokens", "lemmas", "tags")
             fields["metadata"].metadata.update({f"hypothesis_{key}": second["metadata"][key] for key in names})

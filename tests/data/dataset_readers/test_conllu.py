@@ -4,7 +4,8 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Vocabulary
 from allennlp.data.data_loaders import MultiProcessDataLoader
 
-from spigot_allennlp.data.dataset_readers import ROOT, ConlluReader, SdpReader
+from spigot_allennlp.data.conll import format_conll, read_conll
+from spigot_allennlp.data.dataset_readers import ROOT, TOP, ConlluReader, SdpReader
 from spigot_allennlp.data.format_error import FormatError
 from tests import FIXTURES_ROOT
 
@@ -19,7 +20,9 @@ def test_words_are_the_tokens():
     assert [token.lemma_ for token in tokens] == [ROOT, "Mia", "can", "not", "swim", "."]
     assert [token.tag_ for token in tokens] == [ROOT, "NNP", "MD", "RB", "VB", "."]
     assert set(instance.fields) == {"tokens", "tree", "metadata"}
-    assert instance["metadata"].metadata == {
+    metadata = dict(instance["metadata"].metadata)
+    assert metadata.pop("source") == {"conllu": format_conll(list(read_conll(TOY))[8])}
+    assert metadata == {
         "tokens": ["Mia", "ca", "n't", "swim", "."],
         "lemmas": ["Mia", "can", "not", "swim", "."],
         "tags": ["NNP", "MD", "RB", "VB", "."],
@@ -46,6 +49,34 @@ def test_a_file_without_trees_gives_instances_without(tmp_path):
     path.write_text("1\tHi\thi\tINTJ\tUH\t_\t_\t_\t_\t_\n")
     (instance,) = ConlluReader().read(path)
     assert set(instance.fields) == {"tokens", "metadata"}
+
+
+DEPS = """\
+# sent_id = a
+1	Mia	Mia	PROPN	NNP	_	2	nsubj	2:nsubj|3:nsubj	_
+2	came	come	VERB	VBD	_	0	root	0:root	_
+3	saw	see	VERB	VBD	_	2	conj	0:root|2:conj	_
+
+# sent_id = b
+1	Mia	Mia	PROPN	NNP	_	0	root	0:root	_
+1.1	came	_	_	_	_	_	_	1:x	_
+2	here	here	ADV	RB	_	1	orphan	1.1:advmod	_
+
+"""
+
+
+def test_graphs_are_in_deps(tmp_path, caplog):
+    path = tmp_path / "enhanced.conllu"
+    path.write_text(DEPS)
+    first, second = ConlluReader(graphs="deps").read(path)
+    arcs = {(*pair, label) for pair, label in zip(first["graph"].indices, first["graph"].labels, strict=True)}
+    assert arcs == {(2, 1, "nsubj"), (3, 1, "nsubj"), (2, 3, "conj"), (0, 2, TOP), (0, 3, TOP)}
+    assert second["graph"].indices == [(0, 1)]
+    (message,) = [record.getMessage() for record in caplog.records if "DEPS" in record.getMessage()]
+    assert "left out of 1 sentences; the first is at line 6" in message
+    assert "graph" not in next(ConlluReader().read(path)).fields
+    with pytest.raises(ConfigurationError, match=r"`graphs`.*'misc'"):
+        ConlluReader(graphs="misc")
 
 
 def test_a_sentence_that_is_too_long_is_named():

@@ -8,6 +8,7 @@ from allennlp.data.data_loaders import MultiProcessDataLoader
 from spigot_allennlp.data.dataset_readers import ROOT, TOP, SdpReader
 from spigot_allennlp.data.fields import ArcField
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.sdp import format_sdp, read_sdp
 from tests import FIXTURES_ROOT
 
 TOY = FIXTURES_ROOT / "toy" / "toy.sdp"
@@ -29,7 +30,9 @@ def test_tokens_begin_with_root():
     assert [token.text for token in tokens] == [ROOT, "Mia", "ca", "n't", "swim", "."]
     assert [token.lemma_ for token in tokens] == [ROOT, "Mia", "can", "not", "swim", "_"]
     assert [token.tag_ for token in tokens] == [ROOT, "NNP", "MD", "RB", "VB", "."]
-    assert instance["metadata"].metadata == {
+    metadata = dict(instance["metadata"].metadata)
+    assert metadata.pop("source") == {"sdp": format_sdp(list(read_sdp(TOY))[8])}
+    assert metadata == {
         "tokens": ["Mia", "ca", "n't", "swim", "."],
         "lemmas": ["Mia", "can", "not", "swim", "_"],
         "tags": ["NNP", "MD", "RB", "VB", "."],
@@ -76,6 +79,8 @@ def test_trees_of_companion_and_augmented_files_are_the_same():
     augmented = list(SdpReader(trees="augmented").read(TOY_AUGMENTED))
     assert len(companion) == len(augmented) == 10
     for one, other in zip(companion, augmented, strict=True):
+        assert one["metadata"].metadata.pop("source").keys() == {"sdp", "conllu"}
+        assert other["metadata"].metadata.pop("source").keys() == {"sdp"}
         assert one.fields == other.fields
 
 
