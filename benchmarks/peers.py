@@ -311,7 +311,7 @@ def lp_sparsemap(projective: bool) -> Callable[[Any], Function]:
                 graph = module.TorchFactorGraph()
                 arcs = graph.variable_from(point)
                 graph.add(module.DepTree(arcs, packed=True, projective=projective))
-                graph.solve(max_inner_iter=10_000)
+                graph.solve(max_iter=1, max_inner_iter=10_000, step_size=0.0)
                 projection[sentence, 1:, 1:] = arcs.value.to(scores.dtype).fill_diagonal_(0)
                 projection[sentence, 1:, 0] = arcs.value.diagonal().to(scores.dtype)
             return projection
