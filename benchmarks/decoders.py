@@ -114,13 +114,13 @@ TASKS = [
     Task(
         "exact projection, nonprojective",
         NonprojectiveTree().project,
-        [Peer("lp-sparsemap", "lpsmap.ad3ext.tree", lp_sparsemap(projective=False))],
+        [Peer("lp-sparsemap", "lpsmap", lp_sparsemap(projective=False))],
         step_from_a_tree,
     ),
     Task(
         "exact projection, projective",
         ProjectiveTree().project,
-        [Peer("lp-sparsemap", "lpsmap.ad3ext.tree", lp_sparsemap(projective=True))],
+        [Peer("lp-sparsemap", "lpsmap", lp_sparsemap(projective=True))],
         step_from_a_tree,
     ),
     *(

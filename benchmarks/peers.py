@@ -211,6 +211,8 @@ def torch_struct_trees(crf: str, attribute: str, multiroot: bool = True) -> Call
             # It wants [head, modifier], without ROOT, whose arcs are on the diagonal.
             potentials = scores[:, 1:, 1:].transpose(1, 2).contiguous()
             potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
+            # It writes into a copy of a leaf that wants a gradient, unless it comes with one.
+            potentials = potentials.requires_grad_() + 0
             found = ask(getattr(module, crf)(potentials, multiroot=multiroot), attribute)
             if attribute not in ("sample", "argmax", "marginals"):
                 return found
@@ -301,15 +303,17 @@ def lp_sparsemap(projective: bool) -> Callable[[Any], Function]:
 
     def build(module: Any) -> Function:
         def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            length = scores.size(1)
-            arcs = ~torch.eye(length, dtype=torch.bool)
-            arcs[0] = False
-            factor = module.PFactorTree()
-            factor.initialize(projective, False, length - 1)
+            # It wants trees without ROOT, whose arcs are on the diagonal.
+            potentials = scores[:, 1:, 1:].double().contiguous()
+            potentials.diagonal(0, 1, 2).copy_(scores[:, 1:, 0])
             projection = torch.zeros_like(scores)
-            for sentence, point in enumerate(scores[:, arcs].double().tolist()):
-                found, _ = factor.solve_qp(point, [], max_iter=10_000, keep_state=False)
-                projection[sentence, arcs] = torch.tensor(found, dtype=scores.dtype)
+            for sentence, point in enumerate(potentials):
+                graph = module.TorchFactorGraph()
+                arcs = graph.variable_from(point)
+                graph.add(module.DepTree(arcs, packed=True, projective=projective))
+                graph.solve(max_iter=1, max_inner_iter=10_000, step_size=0.0)
+                projection[sentence, 1:, 1:] = arcs.value.to(scores.dtype).fill_diagonal_(0)
+                projection[sentence, 1:, 0] = arcs.value.diagonal().to(scores.dtype)
             return projection
 
         return run

@@ -2,7 +2,7 @@
 The table of `benchmarks.decoders` and `benchmarks.distributions`: tasks, and how long we and the peers take for them.
 
 Batches of equally long sentences with random scores; the lengths do not count ROOT. Each cell is the median time of a
-batch in milliseconds.
+batch in milliseconds. Where a peer fails, the line below says why.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def compare(task: Task, lengths: list[int], batch_size: int) -> None:
         except ImportError:
             print(row("", peer.name, ["not installed"]), flush=True)
             continue
-        cells, same, last = [], [], 0.0
+        cells, same, last, reasons = [], [], 0.0, {}
         for (scores, mask), result, our_time in zip(batches, results, ours, strict=True):
             if last > TOO_SLOW:
                 cells.append("-")
@@ -87,8 +87,12 @@ def compare(task: Task, lengths: list[int], batch_size: int) -> None:
                 theirs = last * 1000 if last > TOO_SLOW else median_ms(function, scores, mask)
                 cells.append(f"{theirs:.3f} ({theirs / our_time:.1f}x)")
             except Exception as error:
-                cells.append(type(error).__name__)
+                cells.append("fails")
+                # The first line of the first reason is enough; later lengths mostly fail alike.
+                reasons.setdefault(type(error).__name__, str(error).strip().partition("\n")[0])
         print(row("", peer.name, [*cells, ("same" if all(same) else "another") if same else "-"]), flush=True)
+        for kind, reason in reasons.items():
+            print(row("", f"  {kind}: {reason}", []), flush=True)
 
 
 def row(task: str, who: str, cells: list[str]) -> str:

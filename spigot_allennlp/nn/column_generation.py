@@ -9,6 +9,8 @@ from spigot_allennlp.nn.linear_rules import LinearRules
 # Scores are scaled to 1 at most. What differs by less than this counts as the same: in a mixture's score, in its rules.
 GAP = 1e-9
 SLACK = 1e-7
+# How many linear programs may be solved, of some milliseconds each.
+MAX_PROGRAMS = 20_000
 
 
 def best_under(
@@ -23,6 +25,9 @@ def best_under(
     what it costs to break a rule, in turns with the best structure at these costs, which joins them ([Dantzig & Wolfe,
     1960](https://doi.org/10.1287/opre.8.1.101)). What such a structure is worth bounds all others. Where the mixture
     has a cell that is neither 0 nor 1, it is set to the one, then to the other.
+
+    That ends, as every program has a new structure and every branch one cell less; but the problem is NP-hard, and the
+    number of programs may grow exponentially with that of cells. `RuntimeError` where it would exceed `MAX_PROGRAMS`.
     """
     matrix, upper = rules.as_upper_bounds(scores.size)
     largest = np.abs(scores[np.isfinite(scores)]).max(initial=0.0)
@@ -58,6 +63,7 @@ class _Search:
         self._worth = -np.inf
         self._matrix, self._upper, self._values, self._argmax = matrix, upper, values, argmax
         self._seen: list[np.ndarray] = []
+        self._num_programs = 0
 
     def best_mixture(self, off: list[int], on: list[int]) -> np.ndarray | None:
         """
@@ -77,6 +83,9 @@ class _Search:
         # As long as no mixture obeys the rules, that is all that counts.
         is_legal = False
         while True:
+            self._num_programs += 1
+            if self._num_programs > MAX_PROGRAMS:
+                raise RuntimeError(f"the best structure under rules needs more than {MAX_PROGRAMS} linear programs")
             structures = np.stack(columns, 1)
             weights, excess, costs, worth = _mix(structures, self._values, matrix, upper, is_legal)
             if not is_legal and excess < SLACK:

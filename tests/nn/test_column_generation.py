@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from spigot_allennlp.nn import column_generation
 from spigot_allennlp.nn.column_generation import best_under
 from spigot_allennlp.nn.linear_rules import LinearRules
 from spigot_allennlp.structures import ProjectiveTree
@@ -48,22 +49,40 @@ def test_as_good_as_the_best_of_all_that_obey(integer: bool) -> None:
     assert 10 < num_infeasible < 140
 
 
-@pytest.mark.parametrize("single_root", [False, True])
-def test_as_good_as_one_integer_program(single_root: bool) -> None:
-    """Few modifiers for every head, some arcs not, in sentences for which not all trees can be listed."""
-    generator = np.random.default_rng(1)
-    structure = ProjectiveTree(single_root)
-    parts = ~np.eye(10, dtype=bool)
+def few_modifiers(parts: np.ndarray) -> LinearRules:
+    """At most two for every head."""
+    rules = LinearRules()
+    for head in range(len(parts)):
+        rules.add(len(parts) * parts[:, head].nonzero()[0] + head, upper=2)
+    return rules
+
+
+def all_arcs(length: int) -> np.ndarray:
+    parts = ~np.eye(length, dtype=bool)
     parts[0] = False
-    for _ in range(3):
-        scores = np.where(parts, generator.normal(size=(10, 10)), -np.inf)
-        answers = []
-        for solve in structure.best_under, lambda *arguments: Structure.best_under(structure, *arguments):
-            rules = LinearRules()
-            for head in range(10):
-                rules.add(10 * parts[:, head].nonzero()[0] + head, upper=2)
-            rules.add([31, 42, 53, 64], upper=0)
-            z = solve(rules, scores, parts)
-            assert z.sum(0).max() <= 2 and oracles.is_projective((0, *z[1:].argmax(1).tolist()))
-            answers.append(scores[z > 0].sum())
-        np.testing.assert_allclose(*answers, rtol=1e-7)
+    return parts
+
+
+@pytest.mark.parametrize(
+    "length, single_root, seed", [*((10, root, seed) for root in (False, True) for seed in (0, 1, 2)), (15, True, 1)]
+)
+def test_as_good_as_one_integer_program(length: int, single_root: bool, seed: int) -> None:
+    """Few modifiers for every head, some arcs not, in sentences for which not all trees can be listed."""
+    structure, parts = ProjectiveTree(single_root), all_arcs(length)
+    scores = np.where(parts, np.random.default_rng(seed).normal(size=(length, length)), -np.inf)
+    answers = []
+    for solve in structure.best_under, lambda *arguments: Structure.best_under(structure, *arguments):
+        rules = few_modifiers(parts)
+        rules.add([3 * length + 1, 4 * length + 2, 5 * length + 3, 6 * length + 4], upper=0)
+        z = solve(rules, scores, parts)
+        assert z.sum(0).max() <= 2 and oracles.is_projective((0, *z[1:].argmax(1).tolist()))
+        answers.append(scores[z > 0].sum())
+    np.testing.assert_allclose(*answers, rtol=1e-7)
+
+
+def test_what_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_generation, "MAX_PROGRAMS", 3)
+    parts = all_arcs(12)
+    scores = np.where(parts, np.random.default_rng(0).normal(size=(12, 12)), -np.inf)
+    with pytest.raises(RuntimeError, match="needs more than 3 linear programs"):
+        ProjectiveTree(True).best_under(few_modifiers(parts), scores, parts)

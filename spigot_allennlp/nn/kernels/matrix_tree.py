@@ -99,24 +99,25 @@ def sum_over_arborescences(
             return TOO_LARGE if total.real > FORBIDDEN / 2 else NO_STRUCTURE, sentence
         if len(marginals) > 0:
             for modifier in range(1, size):
-                for head in range(size):
-                    if arc[modifier, head].real > 0:
-                        marginals[sentence, token[modifier], token[head]] = arc[modifier, head]
+                probabilities, row_of_marginals = arc[modifier], marginals[sentence, token[modifier]]
+                for head in range(np.uint64(size)):
+                    if probabilities[head].real > 0:
+                        row_of_marginals[token[head]] = probabilities[head]
     return OK, 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
 def _in_range(arc, slope, size, lowest):
     """Replaces the weights in `arc` by probabilities; returns whether they can be trusted."""
     lowest_probability = 0.0
     for modifier in range(1, size):
         sum_of_heads = 0.0
-        for head in range(size):
-            is_lowest = arc[modifier, head].real <= lowest
-            arc[modifier, head] *= slope[modifier, head]
-            sum_of_heads += arc[modifier, head].real
-            if is_lowest:
-                lowest_probability += arc[modifier, head].real
+        weights, slopes = arc[modifier], slope[modifier]
+        for head in range(np.uint64(size)):
+            probability = weights[head] * slopes[head]
+            sum_of_heads += probability.real
+            lowest_probability += probability.real if weights[head].real <= lowest else 0.0
+            weights[head] = probability
         if not abs(sum_of_heads - 1) < TOLERANCE:
             return False
     return lowest_probability < NEGLIGIBLE
@@ -182,7 +183,27 @@ def _differentiate(weight, mass, slope, size, single_root):
     for k in range(1, size):
         share = weight[k]
         gain[:k] = 0
-        for modifier in range(1, k):
+        # Four modifiers at a time, which saves reading and writing the gains.
+        several = 1 + (k - 1) // 4 * 4
+        for modifier in range(1, several, 4):
+            heads, heads_2 = slope[modifier], slope[modifier + 1]
+            heads_3, heads_4 = slope[modifier + 2], slope[modifier + 3]
+            factor, factor_2 = weight[modifier, k], weight[modifier + 1, k]
+            factor_3, factor_4 = weight[modifier + 2, k], weight[modifier + 3, k]
+            total = total_2 = total_3 = total_4 = mass[0] * 0
+            for head in range(np.uint64(k)):
+                gain[head] += (
+                    factor * heads[head]
+                    + factor_2 * heads_2[head]
+                    + factor_3 * heads_3[head]
+                    + factor_4 * heads_4[head]
+                )
+                total += share[head] * heads[head]
+                total_2 += share[head] * heads_2[head]
+                total_3 += share[head] * heads_3[head]
+                total_4 += share[head] * heads_4[head]
+            heads[k], heads_2[k], heads_3[k], heads_4[k] = total, total_2, total_3, total_4
+        for modifier in range(several, k):
             heads = slope[modifier]
             factor = weight[modifier, k]
             total = factor * 0
