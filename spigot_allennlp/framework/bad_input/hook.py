@@ -1,6 +1,7 @@
 import atexit
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -69,9 +70,7 @@ class Report(logging.Filter):
             self._clean_up(error, "interrupted")
             print("error: interrupted", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
+        if not _is_read():
             _forget_output()
             sys.exit(128 + signal.SIGPIPE)
 
@@ -107,6 +106,13 @@ class Report(logging.Filter):
 
 def _is_debugged() -> bool:
     return bool(os.environ.get("ALLENNLP_DEBUG"))
+
+
+def _is_read() -> bool:
+    """Whether the standard output is no pipe, or one that somebody reads."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _forget_output() -> None:
