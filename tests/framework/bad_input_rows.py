@@ -43,6 +43,11 @@ VECTORS = {
     "truncated": (gzip.compress(b"the 1 1 1 1\n" * 99)[:-9], "glove.txt.gz: expected a text file of word vectors"),
     "binary": (gzip.compress(bytes(range(256))), "glove.txt.gz: expected a text file of word vectors"),
     "empty": (gzip.compress(b""), "glove.txt.gz: expected a text file of word vectors"),
+    "decimal commas": (
+        gzip.compress(b"2 4\nof 1 1 1 1\nthe 1,0 1 1 1\n"),
+        "gz, line 3: expected numbers … found '1,0'",
+    ),
+    "not a number": (gzip.compress(b"x y 1 1 1 1\nthe 1 1 1 nan\n"), "gz, line 2: expected numbers … found 'nan'"),
     "of another width": (gzip.compress(b"the 1 1\n"), "glove.txt.gz: No embeddings of correct dimension found"),
 }
 
@@ -236,6 +241,12 @@ OPTIONS = [
     (["--predictor-args", '{"max_tokens_per_batch": 0}'], "max_tokens must be at least 1, but is 0"),
     (["--weights-file", "/nowhere.th"], "expected the weights … '/nowhere.th'"),
     (["--use-dataset-reader"], "input.jsonl, line 1: expected at least 7 columns, found 1"),
+]
+
+EVALUATE_OPTIONS = [
+    (["--cuda-device", "99"], "expected --cuda-device to be one of the … GPUs that PyTorch finds, or -1, found 99"),
+    (["--predictions-output-file", "nowhere/x.jsonl"], "No such file or directory: 'nowhere/x.jsonl'"),
+    (["--output-file", "/dev/full"], "/dev/full: No space left on device"),
 ]
 
 EVALUATED = [

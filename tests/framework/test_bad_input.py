@@ -13,6 +13,7 @@ import pytest
 from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
 
+from spigot_allennlp.framework.bad_input.command import Command
 from spigot_allennlp.framework.bad_input.hook import Report
 from tests import FIXTURES_ROOT
 from tests.framework.bad_input_rows import (
@@ -22,6 +23,7 @@ from tests.framework.bad_input_rows import (
     CONFIGS,
     CONLLU,
     DATA,
+    EVALUATE_OPTIONS,
     EVALUATED,
     FILES,
     LATE_SETTINGS,
@@ -63,7 +65,7 @@ def allennlp(monkeypatch, capsys):
     def run(*arguments) -> str:
         arguments = list(map(str, arguments))
         monkeypatch.setattr(sys, "argv", ["allennlp", *arguments])
-        report = Report(arguments)  # which importing the plugin makes
+        report = Report(Command(arguments))  # which importing the plugin makes
         with pytest.raises(Exception) as caught:
             main()
         capsys.readouterr()
@@ -297,6 +299,15 @@ class TestInput:
     @pytest.mark.parametrize("path, expected", EVALUATED)
     def test_data_to_evaluate(self, allennlp, parser_archive, path, expected):
         assert matches(expected, allennlp("evaluate", parser_archive, path))
+
+    @pytest.mark.parametrize("options, expected", EVALUATE_OPTIONS)
+    def test_options_of_evaluate(self, allennlp, parser_archive, options, expected):
+        assert matches(expected, allennlp("evaluate", parser_archive, "fixtures/toy/toy.sdp", *options))
+
+    def test_a_disk_that_is_full(self, allennlp, parser_archive, tmp_path):
+        (tmp_path / "input.jsonl").write_bytes(LINE)
+        explanation = allennlp("predict", parser_archive, tmp_path / "input.jsonl", "--output-file", "/dev/full")
+        assert explanation == "/dev/full: No space left on device"
 
     def test_one_path_for_two_tasks(self, allennlp, tmp_path):
         train_model_from_file(FIXTURES_ROOT / SENTIMENT, tmp_path / "output")

@@ -69,6 +69,35 @@ def test_counts_are_read_with_a_vocabulary(vocab, tmp_path):
     assert torch.equal(build(Vocabulary.from_files(tmp_path)).counts, build(vocab).counts)
 
 
+class TestExtendedVocabulary:
+    """As the framework extends that of a model which is from an archive."""
+
+    @pytest.fixture
+    def vocab(self, vocab, tmp_path):
+        vocab.save_to_files(tmp_path)
+        return Vocabulary.from_files(tmp_path)
+
+    def extend(self, vocab, other):
+        embedder = build(vocab)
+        vocab.extend_from_vocab(other)
+        embedder.extend_vocab(vocab, extension_pretrained_file=None, model_path="embedder")
+        return {word: embedder.counts[vocab.get_token_index(word, "words")] for word in (*COUNTS, "vector-only", "new")}
+
+    def test_new_words_have_the_counts_of_their_data(self, vocab):
+        counts = self.extend(vocab, CountingVocabulary(counter={"words": {"new": 7, "often": 3}}))
+        assert counts == {**COUNTS, "vector-only": 0, "new": 7}
+
+    def test_without_counts_they_occur_once(self, vocab):
+        counts = self.extend(vocab, Vocabulary(tokens_to_add={"words": ["new"]}))
+        assert counts == {**COUNTS, "vector-only": 0, "new": 1}
+
+    def test_without_new_words_nothing_changes(self, vocab):
+        embedder = build(vocab)
+        before = embedder.counts.clone()
+        embedder.extend_vocab(vocab)
+        assert torch.equal(embedder.counts, before)
+
+
 def test_training_without_frequencies_is_refused(without_counts, vocab):
     build(without_counts).eval()
     build(without_counts, alpha=0).train()

@@ -1,12 +1,16 @@
 import json
+import sys
 
 import pytest
+from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
 from allennlp.predictors import Predictor
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.data.sdp import read_sdp
+from spigot_allennlp.data.sentiment import read_sentiment
+from spigot_allennlp.framework.bad_input.command import Command
 from spigot_allennlp.predictors import SentimentPredictor
 from tests import FIXTURES_ROOT
 
@@ -55,6 +59,47 @@ def test_the_graph_alone_in_sdp(archive_file, tmp_path):
     (tmp_path / "out.sdp").write_text(predictor.dump_line(predictor.predict_json(SENTENCE)))
     (sentence,) = read_sdp(tmp_path / "out.sdp")
     assert sentence.forms == SENTENCE["tokens"]
+
+
+class TestFiles:
+    """`allennlp predict --use-dataset-reader` of an archive whose reader reads several tasks."""
+
+    @pytest.fixture
+    def predict(self, archive_file, tmp_path, monkeypatch):
+        def predict(data, *options):
+            output = tmp_path / "out.jsonl"
+            arguments = [
+                *options,
+                "--use-dataset-reader",
+                "--output-file",
+                str(output),
+                "--silent",
+                "--batch-size",
+                "16",
+            ]
+            monkeypatch.setattr(
+                "sys.argv", ["allennlp", "predict", str(archive_file), str(FIXTURES_ROOT / data), *arguments]
+            )
+            monkeypatch.setattr("spigot_allennlp.predictors.tasks.running_command", lambda: Command(sys.argv[1:]))
+            main()
+            return [json.loads(line) for line in output.open()]
+
+        return predict
+
+    def test_sentences_with_labels_are_what_it_is_for(self, predict):
+        outputs = predict("sentiment/dev.txt")
+        sentences = list(read_sentiment(FIXTURES_ROOT / "sentiment" / "dev.txt"))
+        assert [output["tokens"] for output in outputs] == [sentence.tokens for sentence in sentences]
+        assert {output["label"] for output in outputs} <= {"0", "1"}
+        assert predict("sentiment/dev.txt", "--multitask-head", "sentiment") == outputs
+
+    def test_another_task_is_read_where_it_is_named(self, predict):
+        outputs = predict("toy/toy.sdp", "--multitask-head", "graphs")
+        assert outputs[0]["sentence_id"] == "toy-1" and all("arcs" in output for output in outputs)
+
+    def test_a_task_that_there_is_not(self, predict):
+        with pytest.raises(ConfigurationError, match="--multitask-head to be one of graphs, sentiment, found x"):
+            predict("sentiment/dev.txt", "--multitask-head", "x")
 
 
 def test_a_model_without_a_parser_has_no_graph(archive_file):

@@ -1,5 +1,7 @@
 import argparse
 import json
+import multiprocessing
+import sys
 import tarfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,8 +10,10 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, Optional
 
+import torch
 from allennlp.commands import Subcommand
 from allennlp.common import Params
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.file_utils import cached_path, open_compressed
 from allennlp.common.params import parse_overrides, with_overrides
 from allennlp.common.plugins import LOCAL_PLUGINS_FILENAME, discover_file_plugins
@@ -17,6 +21,7 @@ from allennlp.models.archival import CONFIG_NAME
 
 from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.framework.bad_input.explanation import explain
+from spigot_allennlp.framework.bad_input.files import fault_of_disk, overwritten
 from spigot_allennlp.framework.bad_input.settings import fault_of_file, fault_of_setting, names_ours, strings
 
 
@@ -73,16 +78,27 @@ class Command:
         reads_config = not self.options.keys().isdisjoint({"param_path", "archive_file"})
         return reads_config and any(plugin.partition(".")[0] == "spigot_allennlp" for plugin in plugins)
 
+    def check(self) -> None:
+        """Raises a `ConfigurationError`, if the command is to write over what it reads."""
+        if self.name in ("predict", "evaluate") and (path := overwritten(self.options)) and self.is_ours:
+            raise ConfigurationError(f"expected another file for the output than for the input, found {path} for both")
+
     def explain(self, error: BaseException) -> Optional[str]:
         """As the function `explain`, of errors in other people's code too."""
         if not isinstance(error, Exception) or not self.is_ours:
             return None
-        explanation = explain(error)
+        explanation = explain(error) or fault_of_disk(error, self.options)
         if explanation is not None or getattr(error, "while_training", False):
             return explanation
-        faults = (self._tasks, self._setting, self._json, self._file, self._archive, self._input)
+        faults = (self._device, self._tasks, self._setting, self._json, self._file, self._archive, self._input)
         explanation = next(filter(None, (fault(error) for fault in faults)), None)
         return None if explanation is None else " ".join(explanation.split())
+
+    def _device(self, error: Exception) -> Optional[str]:
+        device, num_devices = self.options.get("cuda_device", -1), torch.cuda.device_count()
+        if device < num_devices:
+            return None
+        return f"expected --cuda-device to be one of the {num_devices} GPUs that PyTorch finds, or -1, found {device}"
 
     def _tasks(self, error: Exception) -> Optional[str]:
         """Of the framework's loader for several tasks."""
@@ -147,6 +163,14 @@ class Command:
                 except UnicodeDecodeError:
                     return f"{name}, line {number}: {fault}"
         return None
+
+
+def running_command() -> Optional[Command]:
+    """The `allennlp` command that this program is. `None`, if it is another program, or a process of one."""
+    name = "allennlp.__main__"  # which no plugin imports; `python -m allennlp` calls it `__main__`
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    is_one = (name in sys.modules or getattr(spec, "name", None) == name) and multiprocessing.parent_process() is None
+    return Command(sys.argv[1:]) if is_one else None
 
 
 def _read_config(archive_file: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 import json
+import re
 
 import pytest
+from allennlp.common.checks import ConfigurationError
 from allennlp.common.plugins import LOCAL_PLUGINS_FILENAME
 
 from spigot_allennlp.data.format_error import FormatError
@@ -104,3 +106,35 @@ class TestExplain:
         explanation = command.explain(ValueError("Mismatch between readers and data paths"))
         assert explanation is None if expected is None else expected in explanation
         assert command.explain(KeyError("a bug")) is None
+
+
+class TestOverwriting:
+    @pytest.fixture
+    def files(self, tmp_path):
+        (tmp_path / "in.jsonl").write_text("kept")
+        (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+        (tmp_path / "other.jsonl").write_text("")
+
+    @pytest.mark.usefixtures("files")
+    @pytest.mark.parametrize(
+        "arguments, found",
+        [
+            (["predict", "{archive}", "in.jsonl", "--output-file", "in.jsonl"], "in.jsonl"),
+            (["predict", "{archive}", "in.jsonl", "--output-file", "./link.jsonl"], "./link.jsonl"),
+            (["predict", "{archive}", "in.jsonl", "--output-file", "{archive}"], "{archive}"),
+            (["evaluate", "{archive}", "x,in.jsonl", "--predictions-output-file", "y,link.jsonl"], "link.jsonl"),
+            (["evaluate", "{archive}", '{{"a": "in.jsonl"}}', "--output-file", "link.jsonl"], "link.jsonl"),
+            (["predict", "{archive}", "in.jsonl", "--output-file", "other.jsonl"], None),
+            (["predict", "{archive}", "in.jsonl", "--output-file", "new.jsonl"], None),
+            (["predict", "{archive}", "-", "--output-file", "other.jsonl"], None),
+            (["predict", "/nowhere", "in.jsonl", "--output-file", "in.jsonl"], None),  # no model of ours
+        ],
+    )
+    def test_what_is_read_is_not_written(self, parser_archive, arguments, found):
+        command = Command([argument.format(archive=parser_archive) for argument in arguments])
+        if found is None:
+            command.check()
+            return
+        expected = f"another file for the output than for the input, found {found.format(archive=parser_archive)} for"
+        with pytest.raises(ConfigurationError, match=re.escape(expected)):
+            command.check()

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from allennlp.predictors import Predictor
 from allennlp.training import GradientDescentTrainer
 
 from spigot_allennlp.framework.bad_input import hook
+from spigot_allennlp.framework.bad_input.command import Command
+from spigot_allennlp.models import SyntacticThenSemantic
 from tests import FIXTURES_ROOT
 from tests.programs import ROOT, THE_COMMAND, run
 
@@ -27,7 +30,7 @@ def fail(monkeypatch, capsys):
     """Runs something that fails, and gives what a program that ends so writes to stderr."""
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     monkeypatch.setattr("allennlp.commands.import_plugins", hook.report)  # which importing the plugin calls
-    monkeypatch.setattr(hook, "_is_the_command", lambda: True)
+    monkeypatch.setattr(hook, "running_command", lambda: Command(sys.argv[1:]))
     monkeypatch.setattr(logging.getLogger(), "filters", [])
     monkeypatch.chdir(FIXTURES_ROOT.parent)
 
@@ -35,12 +38,14 @@ def fail(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["allennlp", *map(str, arguments)])
         try:
             run()
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             capsys.readouterr()
             sys.excepthook(type(error), error, error.__traceback__)
         return capsys.readouterr().err
 
-    return fail
+    handler = signal.getsignal(signal.SIGINT)
+    yield fail
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture
@@ -133,6 +138,62 @@ class TestBugs:
         monkeypatch.setattr(hook.Command, "explain", lambda command, error: 1 // 0)
         told = fail(main, "evaluate", "/nowhere", "x")
         assert told.startswith("Traceback") and "file /nowhere not found" in told and "ZeroDivision" not in told
+
+
+class TestInterrupted:
+    """The program ends as a shell expects it."""
+
+    def test_a_training(self, fail, monkeypatch, tmp_path, capsys):
+        monkeypatch.setattr(GradientDescentTrainer, "_train_epoch", interrupt)
+        with pytest.raises(SystemExit, match="130"):
+            fail(main, "train", CONFIG, "-s", tmp_path / "output")
+        assert capsys.readouterr().err == "error: interrupted\n"
+        assert "interrupted" in (tmp_path / "output" / "out.log").read_text()
+
+    def test_before_a_training_nothing_stays(self, fail, monkeypatch, tmp_path):
+        monkeypatch.setattr("spigot_allennlp.data.dataset_readers.conllu.read_conll", interrupt)
+        with pytest.raises(SystemExit, match="130"):
+            fail(main, "train", CONFIG, "-s", tmp_path / "output")
+        assert not (tmp_path / "output").exists()
+
+    def test_a_prediction(self, fail, monkeypatch, parser_archive, capsys):
+        monkeypatch.setattr(SyntacticThenSemantic, "forward", interrupt)
+        command = ("predict", parser_archive, FIXTURES_ROOT / "toy" / "toy.sdp", "--use-dataset-reader")
+        with pytest.raises(SystemExit, match="130"):
+            fail(main, *command)
+        assert capsys.readouterr().err == "error: interrupted\n"
+        monkeypatch.setenv("ALLENNLP_DEBUG", "1")
+        assert "Traceback" in fail(main, *command)
+
+    def test_of_a_foreign_program_nothing_changes(self, fail):
+        told = fail(lambda: interrupt(), "predict", "/nowhere", "x")
+        assert told.startswith("Traceback") and "error: " not in told
+
+
+def interrupt(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_what_reads_the_output_may_stop_reading(parser_archive):
+    """`allennlp predict … | head -1`, in an interpreter that ends: there are no words about it."""
+    predict = [
+        sys.executable,
+        "-m",
+        "allennlp",
+        "predict",
+        parser_archive,
+        "fixtures/toy/toy.sdp",
+        "--use-dataset-reader",
+    ]
+    environment = {**os.environ, "ALLENNLP_LOG_LEVEL": "ERROR"}
+    with subprocess.Popen(
+        predict, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment
+    ) as program:
+        program.stdout.close()
+        errors = program.stderr.read().decode()
+    assert program.returncode in (0, 128 + signal.SIGPIPE)
+    assert "BrokenPipe" not in errors and "Traceback" not in errors
 
 
 class TestRemains:
