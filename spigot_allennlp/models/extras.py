@@ -21,14 +21,14 @@ class Extras:
         How many of the best structures, best first.
     samples : `int`, optional (default = `0`)
         How many structures that are drawn from the distribution.
-    generator : `torch.Generator`, optional
-        Draws the samples; by default, one on the CPU with a seed of its own.
+    generator : `torch.Generator`, optional (default = `None`)
+        Draws the samples; by default, torch's own.
     """
 
     probabilities: bool = False
     top_k: int = 0
     samples: int = 0
-    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+    generator: Optional[torch.Generator] = None
 
     def check(self, structure: Structure) -> None:
         """Raises a `ConfigurationError` where the structure lacks what is asked for."""
@@ -91,6 +91,6 @@ class Others:
         return sentences
 
 
-def rounded(value: torch.Tensor) -> float:
+def rounded(value: torch.Tensor | float) -> float:
     """A number of a few digits, however small it is."""
     return float(f"{float(value):.4g}")

@@ -73,7 +73,7 @@ def read_weights(z: torch.Tensor, at_least: float = 0.01) -> list[list[list[floa
     What the second stage read: of structures or mixtures, `(batch, ...)`, for each sentence a list of the cells whose
     weight is `at_least` so much, `[position, ..., weight]`, in the order of their positions.
     """
-    weights = z.float().cpu()
+    weights = z.detach().float().cpu()
     return [
         [[*cell, round(float(sentence[tuple(cell)]), 4)] for cell in (sentence >= at_least).nonzero().tolist()]
         for sentence in weights

@@ -2,10 +2,12 @@ import codecs
 import json
 import locale
 import logging
+import warnings
 from collections.abc import Sequence
 from reprlib import repr as shortened
-from typing import Optional
+from typing import Any, Optional
 
+import torch
 from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 from allennlp.data import DatasetReader, Instance
@@ -25,6 +27,7 @@ from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
+from spigot_allennlp.predictors.saliency import label_with
 from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, read_sentences
 from spigot_allennlp.predictors.tasks import choose_reader
 
@@ -129,7 +132,8 @@ class SentencePredictor(Predictor):
         self._output_format = output_format
         self._on_error = on_error
         self._arc_weights = arc_weights
-        self._ask_for(Extras(scores, whole("top_k", top_k, at_least=0), whole("samples", samples, at_least=0)))
+        top_k, samples = whole("top_k", top_k, at_least=0), whole("samples", samples, at_least=0)
+        self._ask_for(Extras(scores, top_k, samples, torch.Generator().manual_seed(0)))
         self._kept_keys = (*self._kept_keys, *(keep_keys or ()))
         self._sampler = MaxTokensSampler(max_tokens_per_batch, sorting_keys=["tokens"], padding_noise=0.0)
         self._num_lines = 0
@@ -288,6 +292,17 @@ class SentencePredictor(Predictor):
         """Expects one sentence."""
         (sentence,) = read_sentences(json_dict, self.tagger)
         return self._to_instance(sentence)
+
+    @overrides
+    def predictions_to_labeled_instances(self, instance: Instance, outputs: dict[str, Any]) -> list[Instance]:
+        return label_with(instance, outputs, self._model.vocab)
+
+    @overrides
+    def get_gradients(self, instances: list[Instance]) -> tuple[dict[str, Any], dict[str, Any]]:
+        with warnings.catch_warnings():
+            # Of the framework's hooks, which need the gradient of an output alone.
+            warnings.filterwarnings("ignore", "Using (a )?non-full backward hook", FutureWarning)
+            return super().get_gradients(instances)
 
     def _read(self, json_dict: JsonDict) -> list[TaggedSentence] | list[ConstrainedSentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""

@@ -1,6 +1,10 @@
 from collections.abc import Sequence
 
+import torch
+from allennlp.modules import TextFieldEmbedder
+from allennlp.nn.util import find_embedding_layer
 from allennlp.predictors import Predictor
+from overrides import overrides
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.predictors.sentence import SentencePredictor
@@ -23,3 +27,12 @@ class SentimentPredictor(SentencePredictor):
     @property
     def output_formats(self) -> Sequence[str]:
         return ("json",) if self._model.semantic_parser is None else ("json", "sdp", "conllu", "mrp")
+
+    @overrides
+    def get_interpretable_layer(self) -> torch.nn.Module:
+        """The classifier's embedding, not that of its parser."""
+        return find_embedding_layer(self._model.text_field_embedder)
+
+    @overrides
+    def get_interpretable_text_field_embedder(self) -> TextFieldEmbedder:
+        return self._model.text_field_embedder

@@ -63,6 +63,19 @@ class TestSyntacticThenSemantic(ModelTestCase):
         self.model.eval()
         assert self.model(**self.tensors).keys() == {"heads", "arcs", "arc_weights", "mask"}
 
+    def test_the_intermediate_tree_has_a_las_where_it_has_labels(self):
+        labels = {"num_layers": 1, "hidden_dims": 4, "activations": "relu"}
+        overrides = json.dumps({"model.syntactic_parser.label_feedforward": labels})
+        model = Model.from_params(vocab=self.vocab, params=Params.from_file(str(CONFIG), overrides)["model"]).eval()
+        for sentence in self.tensors["metadata"]:
+            sentence["is_punctuation"] = [token == "." for token in sentence["tokens"]]
+        output = model(**self.tensors)
+        right = self.tensors["tree"].argmax(dim=2) == output["heads"]
+        right &= self.tensors["tree"].amax(dim=2) == output["head_tags"]
+        metrics = model.get_metrics(reset=True)
+        assert metrics["las"] == pytest.approx((right[:, 1:].sum() / output["mask"][:, 1:].sum()).item())
+        assert "las_without_punctuation" in metrics
+
     def test_readable_output_has_one_head_a_token_and_legal_positions(self):
         self.model.eval()
         outputs = self.model.forward_on_instances(self.instances)

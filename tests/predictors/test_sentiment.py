@@ -5,6 +5,7 @@ import pytest
 from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
+from allennlp.interpret.saliency_interpreters import SimpleGradient
 from allennlp.predictors import Predictor
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
@@ -121,3 +122,12 @@ def test_brackets_are_the_words_of_a_reader_that_unescapes(predictor):
     instances = [SentimentPredictor(predictor._model, reader)._json_to_instance(s) for s in (escaped, plain)]
     assert instances[0]["tokens"] == instances[1]["tokens"]
     assert SentimentPredictor(predictor._model, reader).predict_json(escaped)["tokens"] == escaped["tokens"]
+
+
+def test_each_word_has_a_share_in_the_label(predictor):
+    (instance,) = SimpleGradient(predictor).saliency_interpret_from_json(SENTENCE).values()
+    (shares,) = instance.values()
+    assert len(shares) == 5 and sum(shares) == pytest.approx(1)
+    assert predictor.get_interpretable_text_field_embedder() is predictor._model.text_field_embedder
+    (labelled,) = predictor.json_to_labeled_instances(SENTENCE)
+    assert labelled["label"].label == predictor.predict_json(SENTENCE)["label"]

@@ -1,6 +1,6 @@
 import logging
 from collections.abc import Sequence
-from reprlib import repr as shortened
+from textwrap import shorten
 from typing import Any, Optional
 
 import torch
@@ -54,7 +54,7 @@ class OutsideTrees(CountingMetric):
         self.count(torch.tensor(len(is_outside)), is_outside.sum().cpu())
         if self._first is None and is_outside.any():
             first = metadata[int(is_outside.int().argmax())] if metadata else {}
-            self._first = training, first.get("sentence_id") or " ".join(first.get("tokens", []))
+            self._first = training, first.get("sentence_id") or shorten(" ".join(first.get("tokens", [])), 40)
 
     def get_metric(self, reset: bool = False) -> dict[str, float]:
         """`trees_outside`, their number, where there are any."""
@@ -63,11 +63,12 @@ class OutsideTrees(CountingMetric):
         if reset and first is not None and first[0] not in self._warned:
             self._warned.add(first[0])
             logger.warning(
-                "%d of %d gold trees are none that %s admits, first that of the sentence %s: %s",
+                "%d of %d gold trees in %s are none that %s admits, first that of the sentence %r: %s",
                 outside,
                 trees,
+                "training" if first[0] else "evaluation",
                 self._structure,
-                shortened(first[1]),
+                first[1],
                 self._consequence,
             )
         return {"trees_outside": outside} if outside else {}

@@ -22,8 +22,8 @@ def test_the_first_sentence_is_named(is_outside, metadata, name, caplog):
     assert metric.get_metric(reset=True) == {"trees_outside": 2} and metric.get_metric() == {}
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"{counted['trees_outside']} of 4 gold trees are none that projective_tree admits, first that of the sentence "
-        f"{name!r}: so be it"
+        f"{counted['trees_outside']} of 4 gold trees in evaluation are none that projective_tree admits, first that of "
+        f"the sentence {name!r}: so be it"
     )
 
 
