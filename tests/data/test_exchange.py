@@ -2,6 +2,8 @@ import json
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spigot_allennlp.data.conll import format_conll, parse_conll, read_conll
 from spigot_allennlp.data.exchange import from_conll, from_sdp, to_conll, to_sdp
@@ -60,6 +62,30 @@ def test_conllu_is_written_as_it_was_read(text, tag_column, through):
     written, dropped = zip(*(to_conll(content, tag_column) for content in contents), strict=True)
     assert "".join(map(format_conll, written)) == text
     assert not any(dropped)
+
+
+_CELLS = st.text("ab:|=,_012. ", min_size=1, max_size=6) | st.sampled_from(["_", "0:root", "1:a", "2:b|3:c:d"])
+
+
+@st.composite
+def _rows(draw):
+    size = draw(st.integers(1, 4))
+    heads = draw(st.sampled_from([["_"] * size, [str(position) for position in range(size)]]))
+    rows = [[str(position + 1), *draw(st.tuples(*[_CELLS] * 9))] for position in range(size)]
+    for row, head in zip(rows, heads, strict=True):
+        row[6] = head
+    place = draw(st.integers(0, size))
+    empty_node = [f"{place}.1", *draw(st.tuples(*[_CELLS] * 5)), *"____"]
+    return [*rows[:place], empty_node, *rows[place:]]
+
+
+@given(_rows(), st.sampled_from(["xpos", "upos"]))
+def test_any_cells_are_written_as_they_were_read(rows, tag_column):
+    text = "".join("\t".join(row) + "\n" for row in rows) + "\n"
+    (sentence,) = parse_conll(text.split("\n"))
+    for through in (through_json, through_mrp):
+        written, _ = to_conll(through(from_conll(sentence, tag_column)), tag_column)
+        assert format_conll(written) == text
 
 
 @pytest.mark.parametrize("through", [through_json, through_mrp])

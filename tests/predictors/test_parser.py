@@ -1,11 +1,13 @@
 import json
 
 import pytest
+from allennlp.commands.train import train_model
+from allennlp.common import Params
 from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 
 from spigot_allennlp.data.conll import format_conll, parse_conll, read_conll
-from spigot_allennlp.data.conll_graph import parse_misc
+from spigot_allennlp.data.conll_graph import format_deps, parse_misc
 from spigot_allennlp.data.sdp import parse_sdp, read_sdp
 from spigot_allennlp.models import SemanticParser
 from spigot_allennlp.predictors import ParserPredictor
@@ -68,3 +70,26 @@ def test_a_file_goes_out_again_with_what_is_predicted(parser_archive, tmp_path, 
             for row in other.rows:
                 row["misc"] = parse_misc([row["misc"]])[1][0]
             assert format_conll(one) == format_conll(other)
+
+
+def test_enhanced_dependencies_are_learnt_and_predicted_into_deps(tmp_path):
+    path = tmp_path / "enhanced.conllu"
+    path.write_text("".join(format_conll(_enhance(sentence)) for sentence in read_conll(TOY.with_suffix(".conllu"))))
+    params = Params.from_file(FIXTURES_ROOT / "semantic_parser.jsonnet").as_dict(quiet=True)
+    params |= {"train_data_path": str(path), "validation_data_path": str(path)}
+    params["dataset_reader"] = {"type": "spigot_conllu", "graphs": "deps"}
+    train_model(Params(params), tmp_path / "output")
+    predictor = Predictor.from_path(tmp_path / "output" / "model.tar.gz", output_format="conllu")
+    for instance, gold in zip(predictor._dataset_reader.read(path), read_conll(path), strict=True):
+        output = predictor.predict_instance(instance)
+        (written,) = parse_conll(predictor.dump_line(output).split("\n"))
+        assert [word["deps"] for word in written.words] == format_deps(output["arcs"], output["tops"], len(gold.words))
+        for row in [*gold.rows, *written.rows]:
+            row["deps"] = "_"
+        assert format_conll(gold) == format_conll(written)
+
+
+def _enhance(sentence):
+    for word in sentence.words:
+        word["deps"] = f"{word['head']}:{word['deprel'] if word['head'] else 'root'}"
+    return sentence
