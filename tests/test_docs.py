@@ -47,6 +47,20 @@ def test_a_constituency_crf_learns():
     assert result["others"].sum((2, 3, 4)).tolist() == [(2.0 * result["mask"].sum(1) - 1).tolist()] * 10
 
 
+def test_sequences_of_other_libraries():
+    result = run(python_blocks("docs/pytorch.md")[-1])
+    torch.testing.assert_close(result["labels"].sum(2), result["mask"].float())
+    assert result["unary"].grad.any() and result["transitions"].grad.isfinite().all()
+
+
+def test_what_others_call_something_is_there():
+    section = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8").partition("\n## What others call it\n")[2]
+    ours = re.findall(r"^\| (`.*?) *\|", section, flags=re.MULTILINE)
+    names = [name for cell in ours for name in re.findall(r"`(\w+)`", cell)]
+    assert len(names) > 15
+    assert all(name in Structure.list_available() or hasattr(Structure, name) for name in names)
+
+
 def test_the_structures_are_all_there():
     text = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
     section = text[text.index("\n## Structures\n") :].partition("\n## Structures by chance")[0]

@@ -42,7 +42,8 @@ class Constrained(Structure):
         """
         The other structure's argmax, where that obeys the rules. For the other sentences, one by one on the CPU, what
         the structure has in [`best_under`](./structure.md#best_under): integer programs, solved exactly by HiGHS, or,
-        of projective trees, many linear ones.
+        of projective trees, linear ones, with a `RuntimeError` where they are
+        [too many](../nn/column_generation.md#best_under).
         """
         scores = scores.detach()
         best = self.structure.argmax(scores, mask)
