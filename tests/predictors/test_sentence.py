@@ -303,7 +303,7 @@ class TestCommand:
     @pytest.mark.parametrize("output_format, read", [("sdp", read_sdp), ("conllu", read_conll)])
     def test_a_file_of_the_training_format_becomes_one_that_can_be_read(self, predict, output_format, read):
         predicted = list(read(predict(TOY, "--use-dataset-reader", output_format=output_format)))
-        gold = list(read_sdp(TOY))
+        gold = list(read(TOY.with_suffix(f".{output_format}")))
         assert [(s.sentence_id, s.forms, s.lemmas) for s in predicted] == [
             (s.sentence_id, s.forms, s.lemmas) for s in gold
         ]
