@@ -71,7 +71,8 @@ class Tagger:
         more than `max_tokens`.
         """
         # What splits sentences is left out: it would cost as much as the tagging.
-        with self._annotate(partial(_tokenize, self._text(text), max_tokens), disable=("parser", "senter")) as doc:
+        text = self._text(text)
+        with self._annotate(partial(_tokenize, text, max_tokens), disable=("parser", "senter")) as doc:
             return _to_sentence(_words(doc), text)
 
     def sentences(self, text: str, max_tokens: Optional[int] = None) -> list[TaggedSentence]:
