@@ -4,7 +4,7 @@ from typing import Any
 
 from allennlp.data import Instance, Vocabulary
 
-from spigot_allennlp.data.dataset_readers.sentence_reader import TOP
+from spigot_allennlp.data.dataset_readers import TOP
 from spigot_allennlp.data.fields import ArcField, KnownLabelField
 
 

@@ -112,10 +112,11 @@ def test_misc_of_conllu(predictor):
     for word, head, tag in zip(
         sentence.words, output["head_probabilities"], output["head_tag_probabilities"], strict=True
     ):
+        # After what the graph has there.
         assert word["misc"].split("|")[-2:] == [f"HeadProb={head}", f"DeprelProb={tag}"]
     parsing = predictor(output_format="conllu")
     (sentence,) = parse_conll(parsing.dump_line(parsing.predict_json(SENTENCE)).splitlines())
-    assert not any("Prob" in word["misc"] for word in sentence.words)
+    assert not any("Prob=" in word["misc"] for word in sentence.words)
 
 
 def test_what_cannot_be_told_is_refused(predictor, parser_archive):

@@ -4,7 +4,7 @@ import pytest
 from allennlp.interpret.saliency_interpreters import SimpleGradient
 from allennlp.models import load_archive
 
-from spigot_allennlp.data.dataset_readers.sentence_reader import TOP
+from spigot_allennlp.data.dataset_readers import TOP
 from spigot_allennlp.predictors import ParserPredictor
 
 SENTENCE = {"tokens": ["Anna", "wants", "to"], "tags": ["NNP", "VBZ", "TO"], "lemmas": ["Anna", "want", "to"]}
