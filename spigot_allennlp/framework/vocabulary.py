@@ -1,8 +1,10 @@
+import itertools
 import lzma
 import math
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from reprlib import repr as shortened
@@ -97,14 +99,16 @@ def reading_vectors(*files: str) -> Iterator[None]:
 
 def _fault_of_vectors(files: Iterable[str], error: BaseException) -> Optional[str]:
     for file in files if isinstance(error, (RuntimeError, ValueError)) else ():
-        with suppress(Exception), EmbeddingsTextFile(file) as lines:
-            width = None
-            for number, line in enumerate(lines, start=1 if lines.num_tokens is None else 2):
-                values = line.rstrip().split(" ")[1:]
-                width = width or len(values)
-                for value in values if len(values) == width else ():  # others the framework passes over
-                    if not _is_finite(value):
-                        return f"{file}, line {number}: expected numbers such as -0.5, found {shortened(value)}"
+        with suppress(Exception):
+            with EmbeddingsTextFile(file) as lines:
+                widths = Counter(line.rstrip().count(" ") for line in itertools.islice(lines, 1000))
+            width = max(widths, key=widths.get)
+            with EmbeddingsTextFile(file) as lines:
+                for number, line in enumerate(lines, start=1 if lines.num_tokens is None else 2):
+                    values = line.rstrip().split(" ")[1:]
+                    for value in values if len(values) == width else ():  # others the framework passes over
+                        if not _is_finite(value):
+                            return f"{file}, line {number}: expected numbers such as -0.5, found {shortened(value)}"
     if isinstance(error, RuntimeError):  # what PyTorch says of vectors that are no numbers; or of something else
         return None
     return f"expected a text file of word vectors, found {describe(error)}"

@@ -47,7 +47,10 @@ VECTORS = {
         gzip.compress(b"2 4\nof 1 1 1 1\nthe 1,0 1 1 1\n"),
         "gz, line 3: expected numbers … found '1,0'",
     ),
-    "not a number": (gzip.compress(b"x y 1 1 1 1\nthe 1 1 1 nan\n"), "gz, line 2: expected numbers … found 'nan'"),
+    "not a number": (
+        gzip.compress(b"x y 1 1 1 1\nof 1 1 1 1\nthe 1 1 1 nan\n"),
+        "gz, line 3: expected numbers … found 'nan'",
+    ),
     "of another width": (gzip.compress(b"the 1 1\n"), "glove.txt.gz: No embeddings of correct dimension found"),
 }
 
