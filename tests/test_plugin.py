@@ -28,6 +28,7 @@ MODELS = {
     "spigot_semantic_parser",
     "spigot_syntactic_then_semantic",
     "spigot_semantic_then_sentiment",
+    "spigot_latent_tree_classifier",
 }
 NAMES = {
     DatasetReader: {"spigot_sdp", "spigot_conllu", "spigot_sentiment"},
