@@ -43,7 +43,8 @@ def fail(monkeypatch, capsys):
             sys.excepthook(type(error), error, error.__traceback__)
         return capsys.readouterr().err
 
-    handler = signal.getsignal(signal.SIGINT)
+    # In a background job it is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield fail
     signal.signal(signal.SIGINT, handler)
 
