@@ -69,14 +69,18 @@ def _open_input(name: str) -> Iterator[Iterable[bytes]]:
 
 @contextmanager
 def _open_output(name: str) -> Iterator[BinaryIO]:
-    """The standard output, or a file that has its name only when it is whole."""
+    """The standard output, or a file that has its name only when it is whole; a device or a pipe as it is."""
     if name == _STANDARD:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    path = Path(name)
+    path = Path(os.path.realpath(name))
     if not path.parent.is_dir() or path.is_dir():
         raise ConfigurationError(f"expected a file to write in an existing folder, found {name}")
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            yield file
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "xb") as file:

@@ -1,1 +1,1 @@
-"""Are two methods to be told apart? What `spigot-compare` computes and writes."""
+"""Whether two methods are to be told apart."""

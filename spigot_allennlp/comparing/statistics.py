@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, comb
 
 import numpy as np
 from scipy.stats import norm, permutation_test
@@ -44,8 +44,8 @@ class Difference:
     p_sentences : `float`
         How probable a difference as large would be if each sentence's results might as well be the other's.
     p_runs : `float`, optional
-        How probable it would be if each run might as well be the other's; `None` where the methods have too few runs
-        to say (with two runs of each there are six ways to share them out).
+        How probable it would be if each run might as well be the other's; `None` where there are so few ways to share
+        the runs out that it could not be below 0.05, as with three runs of each.
     """
 
     difference: float
@@ -89,7 +89,8 @@ def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int =
     low, high = np.quantile(_bootstrap(one, other, num_resamples, generator), [0.025, 0.975])
     p_sentences = _swap_sentences(one, other, num_resamples, generator)
     p_runs = None
-    if min(len(one.right), len(other.right)) > 1 and len(one.right) + len(other.right) > 4:
+    runs = len(one.right), len(other.right)
+    if comb(sum(runs), runs[0]) >= 40:
         p_runs = float(
             permutation_test(
                 (one.figures(), other.figures()),

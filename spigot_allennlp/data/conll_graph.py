@@ -2,7 +2,8 @@
 Graphs in CoNLL-U: in the column DEPS, as enhanced dependencies are, and in keys of our own in the column MISC.
 
 In DEPS a cell has `head:label` of every arc to the word, and `0:root` for a top. In MISC, `SDPGraph` has the same with
-a comma between two of them, `SDPFrame` has the frame, and `SDPPredicate=Yes` marks a predicate without arguments.
+a comma between two of them, or `_` on the first word where a graph has nothing and DEPS is another one; `SDPFrame` has
+the frame, and `SDPPredicate=Yes` marks a predicate without arguments.
 """
 
 import re
@@ -16,7 +17,7 @@ TOP_LABEL = "root"
 
 EMPTY = "_"
 _ARC = re.compile(r"(0|[1-9][0-9]*):(.+)")
-_OURS = re.compile(r"(SDPGraph)=([0-9]+:[^,]+(?:,[0-9]+:[^,]+)*)|(SDPFrame)=(.+)|(SDPPredicate)=(Yes)")
+_OURS = re.compile(r"(SDPGraph)=(_|[0-9]+:[^,]+(?:,[0-9]+:[^,]+)*)|(SDPFrame)=(.+)|(SDPPredicate)=(Yes)")
 # What has a meaning of its own in MISC, written in the way of the treebanks' SpacesAfter.
 _ESCAPES = {"\\": r"\\", "|": r"\p", ",": r"\c", " ": r"\s"}
 _UNESCAPES = {escape: character for character, escape in _ESCAPES.items()}
@@ -67,12 +68,15 @@ def parse_misc(cells: Sequence[str]) -> tuple[dict[str, list], list[str]]:
     """
     found: dict[str, list] = {"arcs": [], "tops": [], "frames": [EMPTY] * len(cells), "predicates": []}
     others = []
+    has_no_arcs = False
     for position, cell in enumerate(cells, start=1):
         kept = []
         for item in cell.split("|"):
             match = _OURS.fullmatch(item)
             key, value = (None, "") if match is None else filter(None, match.groups())
-            if key == "SDPGraph":
+            if key == "SDPGraph" and value == EMPTY:
+                has_no_arcs = True
+            elif key == "SDPGraph":
                 heads = [arc.split(":", 1) for arc in value.split(",")]
                 found["arcs"] += [(int(head), position, _unescape(label)) for head, label in heads if head != "0"]
                 found["tops"] += [position for head, _ in heads if head == "0"]
@@ -86,7 +90,13 @@ def parse_misc(cells: Sequence[str]) -> tuple[dict[str, list], list[str]]:
     found["arcs"].sort()
     if set(found["frames"]) == {EMPTY}:
         del found["frames"]
-    return {key: value for key, value in found.items() if value}, others
+    known = {key: value for key, value in found.items() if value}
+    return known | ({"arcs": []} if has_no_arcs and "arcs" not in known else {}), others
+
+
+def no_graph(cell: str) -> str:
+    """The MISC cell of the first word, where it is to say that the graph has neither arcs nor tops."""
+    return "SDPGraph=_" if cell == EMPTY else f"{cell}|SDPGraph=_"
 
 
 def format_misc(

@@ -86,7 +86,7 @@ class Conversion:
 
     def _read(self, lines: Iterable[bytes], name: str) -> Iterator[tuple[Content, int | None]]:
         if self._input_format == "conllu":
-            for sentence in parse_conll(lines, name, unique_ids=False):
+            for sentence in parse_conll(lines, name, partial_trees=True, unique_ids=False):
                 yield from_conll(sentence, self._tag_column), sentence.line
         elif self._input_format in ("sdp", "sdp2014"):
             has_frames = self._input_format == "sdp"
@@ -114,7 +114,11 @@ class Conversion:
         elif "sentences" in content:
             if content.keys() > {"sentences"}:
                 self._drop("what several sentences share")
-            yield from map(check, content["sentences"])
+            sentences = content["sentences"]
+            if not isinstance(sentences, list) or not all(isinstance(one, dict) for one in sentences):
+                raise ValueError("expected 'sentences' to be a list of objects")
+            for sentence in sentences:
+                yield from self._read_json(sentence)
         else:
             yield check(content)
 

@@ -25,7 +25,15 @@ from conllu import Token, TokenList
 from conllu.parser import DEFAULT_FIELDS
 
 from spigot_allennlp.data.conll import ConllSentence, format_row, name_sentence
-from spigot_allennlp.data.conll_graph import EMPTY, format_deps, format_misc, parse_deps, parse_misc, space_after
+from spigot_allennlp.data.conll_graph import (
+    EMPTY,
+    format_deps,
+    format_misc,
+    no_graph,
+    parse_deps,
+    parse_misc,
+    space_after,
+)
 from spigot_allennlp.data.sdp import HEADER, SdpSentence
 
 TAG_COLUMNS = ("xpos", "upos")
@@ -102,7 +110,7 @@ def from_conll(sentence: ConllSentence, tag_column: str = "xpos") -> dict[str, A
     in_misc = not ours.keys().isdisjoint({"arcs", "tops"})
     if in_misc:
         graph = ours.pop("arcs", []), ours.pop("tops", [])
-    if any(graph):
+    if in_misc or any(graph):
         content["arcs"], content["tops"] = [list(arc) for arc in graph[0]], graph[1]
     if in_misc or not is_all:
         content["deps"] = deps
@@ -145,6 +153,8 @@ def to_conll(content: Mapping[str, Any], tag_column: str = "xpos") -> tuple[Conl
         graph = [], []
     elif parse_deps(content["deps"])[0] == (sorted(graph[0]), sorted(graph[1])):
         graph = [], []
+    elif "arcs" in content and not any(graph):  # DEPS is not the graph, which has nothing
+        columns["misc"] = [no_graph(columns["misc"][0]), *columns["misc"][1:]]
     columns["misc"] = format_misc(columns["misc"], *graph, content.get("frames"), content.get("predicates", ()))
     columns["id"] = list(range(1, size + 1))
     ordered = zip(*(columns[name] for name in DEFAULT_FIELDS), strict=True)

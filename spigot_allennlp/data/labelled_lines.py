@@ -67,11 +67,17 @@ def parse_object(line: str) -> dict[str, Any]:
     return found | columns
 
 
-def parse_pair(line: str) -> dict[str, Any]:
+def parse_pair(line: str) -> dict[str, Any] | None:
     """
-    A line `label<TAB>premise<TAB>hypothesis`, as `parse_object` gives it. Raises a `ValueError` for anything else.
+    A line `label<TAB>premise<TAB>hypothesis`, as `parse_object` gives it, or `None` for these names of the columns.
+    Raises a `ValueError` for anything else.
     """
     cells = [cell.strip() for cell in line.split("\t")]
+    names = [cell.lower() for cell in cells]
+    if names == ["label", "premise", "hypothesis"]:
+        return None
+    if "label" in names and set(names) & {"premise", "sentence1"}:
+        raise ValueError(f"expected a label, a premise and a hypothesis, in this order, found {first_of(cells)}")
     if len(cells) != 3 or not all(cells):
         raise ValueError(f"expected a label, a premise and a hypothesis with tabs between, found {first_of(cells)}")
     return {"label": cells[0], "text": cells[1], "hypothesis": cells[2]}

@@ -60,14 +60,14 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
     """
     The sentences of a file, one at a time. The first line that is not empty decides on the format:
 
+    - it begins with `{`: one JSON object a line, see [`parse_object`](./labelled_lines.md#parse_object).
+    - it has two tabs: one pair of sentences a line, `label<TAB>premise<TAB>hypothesis`.
     - it has a tab: one sentence a line, `label<TAB>sentence` or `sentence<TAB>label`. Which of the two, all lines
       together tell, or the names of the columns in the first: see [`ColumnOrder`](./sentiment_table.md#columnorder).
     - it begins with `#`, as in `# instance 1`: one token a row, `id form lemma pos label`, separated by tabs, with an
       empty line after each sentence. Every row of a sentence has its label.
     - it begins with `(`: one bracketed tree a line, `(3 (2 It) (3 works))`, as in the Stanford Sentiment Treebank.
       The label is that of the whole sentence; `-LRB-` and the like [become brackets](./ptb_escapes.md).
-    - it has two tabs, and does not begin with `#`: one pair of sentences a line, `label<TAB>premise<TAB>hypothesis`.
-    - it begins with `{`: one JSON object a line, see [`parse_object`](./labelled_lines.md#parse_object).
 
     # Parameters
 
@@ -93,7 +93,7 @@ def read_sentiment(path: str | PathLike[str], name: str | None = None) -> Iterat
     if text.startswith("{"):
         return _read_lines(lines, name, lambda line: SentimentSentence(**parse_object(line)))
     if text.count("\t") == 2:
-        return _read_lines(lines, name, lambda line: SentimentSentence(**parse_pair(line)))
+        return _read_pairs(path, name)
     if "\t" in text:
         return _read_table(path, name)
     if text.startswith("#"):
@@ -158,6 +158,22 @@ def _parse_tree(line: str) -> SentimentSentence:
         if not len(subtree):
             raise ValueError("expected words or brackets after every label, found none")
     return SentimentSentence(tree.label(), tokens=list(map(unescape, tree.leaves())), is_tree=True)
+
+
+def _read_pairs(path: str | PathLike[str], name: str) -> Iterator[SentimentSentence]:
+    rows = (line.decode(errors="replace").strip().split("\t") for line in read_file(path))
+    first, last = ({hash(cell) for cell in column} for column in zip(*((row[0], row[-1]) for row in rows), strict=True))
+    if len(first) > len(last):
+        message = (
+            "expected a label, a premise and a hypothesis, found more different values in the first column than in"
+        )
+        raise FormatError(f"{message} the last", name)
+
+    def parse(line: str) -> SentimentSentence | None:
+        known = parse_pair(line)
+        return None if known is None else SentimentSentence(**known)
+
+    return _read_lines(read_file(path), name, parse)
 
 
 def _read_table(path: str | PathLike[str], name: str) -> Iterator[SentimentSentence]:

@@ -247,7 +247,10 @@ class LabelEmbedding(Composition):
         self.output_dim = input_dim + label_dim
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
-        return self.scorer(encoded).unsqueeze(2) + self.transitions
+        labels = self.scorer(encoded)
+        scores = labels.unsqueeze(2) + self.transitions
+        scores[:, 1:2, 0] = labels[:, 1:2]  # nothing comes before the first token
+        return scores
 
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return torch.cat([tokens, torch.matmul(z.sum(dim=2), self.embedding.weight)], dim=-1)

@@ -67,11 +67,12 @@ def _complete(output: JsonDict, output_format: str, tag_column: str = "xpos", in
     deps = [EMPTY] * len(output["tokens"])
     for source_format in sorted(source, key=output_format.__eq__):
         text = source[source_format]
-        content.pop("comments", None)
+        for key in ("comments", "heads", "head_tags"):  # each output has what the file of its format has
+            content.pop(key, None)
         if source_format == "sdp":
             content |= exchange.from_sdp(next(parse_sdp(text.split("\n"))))
         elif source_format == "conllu":
-            sentence = next(parse_conll(text.split("\n")))
+            sentence = next(parse_conll(text.split("\n"), partial_trees=True))
             deps = [word["deps"] for word in sentence.words]
             content |= exchange.from_conll(sentence, tag_column)
         else:

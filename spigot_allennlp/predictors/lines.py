@@ -1,6 +1,7 @@
 """A line of input and the output for it: what comes back of the caller's, and what stands where there is no output."""
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from typing import Any, Optional
 
 from allennlp.common.checks import ConfigurationError
@@ -68,10 +69,10 @@ def join_outputs(json_dict: JsonDict, outputs: list[JsonDict], kept_keys: Collec
     output = {"sentences": outputs} if "text" in json_dict else outputs[0]
     if clash := kept.keys() & output.keys():
         raise ConfigurationError(f"expected keep_keys that the output does not have itself, found '{min(clash)}'")
-    if isinstance(output, Failure):
-        output.update(kept)
-        return output
-    return {**kept, **output}
+    joined = copy(output)  # which may know more than its keys
+    joined.clear()
+    joined.update({**kept, **output})
+    return joined
 
 
 def find_failures(*outputs: JsonDict) -> Iterator[Failure]:

@@ -2,6 +2,7 @@ import codecs
 import json
 import locale
 import logging
+import traceback
 import warnings
 from collections.abc import Sequence
 from reprlib import repr as shortened
@@ -18,6 +19,7 @@ from overrides import overrides
 from spigot_allennlp.checks import whole
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
 from spigot_allennlp.data.fields import ForbiddenArcs
+from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
@@ -127,8 +129,9 @@ class SentencePredictor(Predictor):
             raise ConfigurationError(f"output_format must be one of {formats} for this model, got '{output_format}'")
         if on_error not in ("fatal", "skip"):
             raise ConfigurationError(f"on_error must be one of fatal, skip, got '{on_error}'")
-        reader = getattr(dataset_reader, "inner", dataset_reader)  # of a multi-task one
-        self.tagger = Tagger(spacy_model, getattr(reader, "unescape_ptb", False))
+        # Of several tasks, the framework has wrapped each reader.
+        self._sentence_reader = getattr(self._dataset_reader, "inner", self._dataset_reader)
+        self.tagger = Tagger(spacy_model, getattr(self._sentence_reader, "unescape_ptb", False))
         self._output_format = output_format
         self._on_error = on_error
         self._arc_weights = arc_weights
@@ -210,6 +213,7 @@ class SentencePredictor(Predictor):
         return self.predict_batch_instance(list(map(self._to_instance, sentences)))
 
     def _to_instance(self, sentence: TaggedSentence | ConstrainedSentence) -> Instance:
+        self._check_constraints(sentence)
         instance = self._dataset_reader.text_to_instance(*sentence[:3])
         if isinstance(sentence, ConstrainedSentence):
             arcs = ForbiddenArcs(len(sentence.tokens), sentence.heads, sentence.forbidden_arcs)
@@ -234,18 +238,24 @@ class SentencePredictor(Predictor):
         except ConfigurationError:  # which is no sentence's fault
             raise
         except Exception as error:
-            if len(batch) > 1:
-                return [output for instance in batch for output in self._try([instance])]
-            return [Failure(error, sentence_id=batch[0]["metadata"].metadata["sentence_id"])]
+            traceback.clear_frames(error.__traceback__)  # which hold the tensors of the batch
+            if len(batch) == 1:
+                return [Failure(error, sentence_id=batch[0]["metadata"].metadata["sentence_id"])]
+        return [output for instance in batch for output in self._try([instance])]
 
     def _finish(self, instance: Instance, output: JsonDict) -> JsonDict:
         output.pop("loss", None)  # the batch's, not the sentence's
         if not self._arc_weights:
-            output.pop("arc_weights", None)
+            for key in ("arc_weights", "hypothesis_arc_weights"):
+                output.pop(key, None)
         return Output(output, instance["metadata"].metadata)
 
     def _predicts_trees(self) -> bool:
         return any(isinstance(module, DependencyParser) for module in self._model.modules())
+
+    def _check_constraints(self, sentence: TaggedSentence | ConstrainedSentence) -> None:
+        if isinstance(sentence, ConstrainedSentence) and not self._predicts_trees():
+            raise FormatError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
 
     def _complete(self, batch: list[Instance]) -> list[Instance]:
         """Keeps the heads of partial trees; with the same fields for all sentences of the batch."""
@@ -280,7 +290,7 @@ class SentencePredictor(Predictor):
             return ""
         self._num_written += len(sentences)
         if self._output_format == "conllu":
-            return "".join(to_conllu(output, self._dataset_reader) for output in sentences)
+            return "".join(to_conllu(output, self._sentence_reader) for output in sentences)
         if self._output_format == "mrp":
             first = self._num_written - len(sentences) + 1
             return "".join(to_mrp(output, number) for number, output in enumerate(sentences, start=first))
@@ -310,8 +320,8 @@ class SentencePredictor(Predictor):
             if isinstance(json_dict, InputLine) and json_dict.fault is not None:
                 return []
             sentences = read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
-            if any(isinstance(one, ConstrainedSentence) for one in sentences) and not self._predicts_trees():
-                raise ValueError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
+            for sentence in sentences:
+                self._check_constraints(sentence)
             return sentences
         except ValueError as error:
             if not isinstance(json_dict, InputLine):

@@ -31,6 +31,7 @@ class OneTaskReader(MultiTaskDatasetReader):
             )
         self.readers = reader.readers
         self._reader = reader.readers[task]
+        self.inner = self._reader.inner
 
     def text_to_instance(self, *inputs) -> Instance:
         return self._reader.text_to_instance(*inputs)
@@ -44,7 +45,7 @@ def choose_reader(reader: DatasetReader, kind: type[DatasetReader]) -> DatasetRe
     Of a reader of several tasks the one that the command names or, else, the first of a kind, or the first. Any other
     reader is returned as it is.
     """
-    if not isinstance(reader, MultiTaskDatasetReader):
+    if not isinstance(reader, MultiTaskDatasetReader) or isinstance(reader, OneTaskReader):
         return reader
     command = running_command()
     task: Optional[str] = None if command is None else command.options.get("multitask_head")

@@ -1,6 +1,8 @@
 import io
+import json
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from allennlp.commands import main
@@ -72,3 +74,34 @@ def test_a_file_that_is_not_there(spigot_convert, tmp_path):
         spigot_convert(tmp_path / "none.sdp", tmp_path / "toy.conllu")
     assert "none.sdp" in caught.value.explanation
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_is_written_to_and_stays(spigot_convert):
+    spigot_convert(TOY, "/dev/null", "--to", "json")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_stays_one(spigot_convert, tmp_path):
+    (tmp_path / "link.sdp").symlink_to(tmp_path / "file.sdp")
+    spigot_convert(TOY, tmp_path / "link.sdp")
+    assert (tmp_path / "link.sdp").is_symlink() and (tmp_path / "file.sdp").read_bytes() == TOY.read_bytes()
+
+
+def test_errors_among_the_sentences_of_a_text_are_left_out(spigot_convert, tmp_path, capsys):
+    sentence = {"tokens": ["Hi"], "arcs": [], "tops": []}
+    lines = [{"sentences": [sentence, {"error": "too long"}]}, {"error": "no JSON"}]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    spigot_convert(tmp_path / "x.jsonl", tmp_path / "x.conllu")
+    assert (tmp_path / "x.conllu").read_text().count("\tHi\t") == 1
+    assert "lines that are an error (2)" in capsys.readouterr().err
+    (tmp_path / "y.jsonl").write_text('{"sentences": 5}\n')
+    with pytest.raises(FormatError, match="line 1: expected 'sentences' to be a list"):
+        spigot_convert(tmp_path / "y.jsonl", tmp_path / "y.conllu")
+
+
+def test_partial_trees(spigot_convert, tmp_path):
+    text = "".join(f"{i}\tw\tw\t_\tN\t_\t{head}\t_\t_\t_\n" for i, head in ((1, "_"), (2, "1"))) + "\n"
+    (tmp_path / "x.conllu").write_text(text)
+    spigot_convert(tmp_path / "x.conllu", tmp_path / "x.jsonl")
+    spigot_convert(tmp_path / "x.jsonl", tmp_path / "y.conllu")
+    assert (tmp_path / "y.conllu").read_text() == text

@@ -45,7 +45,9 @@ def test_no_difference_at_all():
     assert found.p_sentences == 1 and found.p_runs == 1
 
 
-@pytest.mark.parametrize("runs, other_runs, has_p", [(1, 1, False), (2, 2, False), (1, 9, False), (2, 3, True)])
+@pytest.mark.parametrize(
+    "runs, other_runs, has_p", [(1, 1, False), (1, 9, False), (3, 3, False), (4, 4, True), (2, 8, True)]
+)
 def test_too_few_runs_say_nothing_of_runs(runs, other_runs, has_p):
     generator = np.random.default_rng(4)
     found = compare(method(generator, 0.8, runs), method(generator, 0.7, other_runs), num_resamples=500)

@@ -181,3 +181,12 @@ def test_sdp_through_every_format(path):
         for through in (through_json, through_mrp, _through_conllu):
             written = format_sdp(to_sdp(through(from_sdp(sentence)))[0])
             assert written == format_sdp(sentence).replace(HEADER + "\n", "")
+
+
+def test_a_graph_without_arcs_is_not_that_of_deps():
+    row = "1\tgo\tgo\tVERB\tVB\t_\t0\troot\t0:root\tSpaceAfter=No\n\n"
+    content = from_conll(next(parse_conll(row.splitlines())))
+    written = format_conll(to_conll({**content, "arcs": [], "tops": [], "deps": ["0:root"]})[0])
+    assert "0:root\tSpaceAfter=No|SDPGraph=_" in written
+    found = from_conll(next(parse_conll(written.splitlines())))
+    assert (found["arcs"], found["tops"], found["deps"]) == ([], [], ["0:root"])

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sentiment import read_sentiment
 
@@ -45,6 +46,34 @@ def test_table_of_pairs(tmp_path):
     assert second.label == "entailment"
     with pytest.raises(FormatError, match=r"line 2: expected a label, a premise and a hypothesis"):
         read(tmp_path, "neutral\tA dog runs .\tIt is wet .\nentailment\tA dog runs .\n")
+
+
+def test_names_of_the_columns_of_pairs(tmp_path):
+    (pair,) = read(tmp_path, "label\tpremise\thypothesis\nyes\tA dog runs .\tA dog moves .\n")
+    assert pair.label == "yes"
+    with pytest.raises(FormatError, match="line 1: expected a label, a premise and a hypothesis, in this order"):
+        read(tmp_path, "sentence1\tsentence2\tlabel\nA dog .\tA cat .\tyes\n")
+    with pytest.raises(FormatError, match="more different values in the first column than in the last"):
+        read(tmp_path, "A dog .\tA cat .\tyes\nA cow .\tA cat .\tyes\n")
+
+
+@pytest.mark.parametrize(
+    "first, second, message",
+    [
+        ({"tokens": ["x"], "heads": [0]}, {"tokens": ["x"]}, "expected heads and no hypothesis, .* found no heads"),
+        (
+            {"tokens": ["x"]},
+            {"premise": ["x"], "hypothesis": ["y"]},
+            "expected no heads and no hypothesis, .* and a hypothesis",
+        ),
+    ],
+)
+def test_what_some_sentences_have_and_others_not(first, second, message, tmp_path):
+    columns = {"tags": ["X"], "lemmas": ["x"]}
+    lines = [{"label": 1, **one, **(columns if "tokens" in one else {})} for one in (first, second)]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(FormatError, match=f"line 2: {message}"):
+        list(SentimentReader().read(tmp_path / "x.jsonl"))
 
 
 @pytest.mark.parametrize(

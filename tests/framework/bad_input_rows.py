@@ -25,7 +25,10 @@ DATA = {
         "expected 9 columns, 7 and one for each of the 2 predicates",
     ),
     "an id twice": (SDP + SDP, "sentence 'toy-1': expected a new sentence id, found the one of line 1"),
-    "other trees": (SDP.replace(b"\tMia\t", b"\tMaya\t"), "train.conllu, line … 'toy-9': expected the form 'Maya' at position 1"),
+    "other trees": (
+        SDP.replace(b"\tMia\t", b"\tMaya\t"),
+        "train.conllu, line … 'toy-9': expected the form 'Maya' at position 1",
+    ),
     "more sentences than trees": (SDP + b"\n#z\n1\tGo\tgo\tVB\t-\t-\t_\n", "line … 'z': expected the same number of"),
 }
 

@@ -90,3 +90,15 @@ def test_partial_trees_of_a_file_are_completed(predictor, read):
     assert [completed[0][0], completed[1][0], completed[1][2], completed[2][1]] == [4, 3, 4, 0]
     with pytest.raises(FormatError, match="sentence 's': expected heads and forbidden arcs that leave a"):
         predictor.predict_instance(*read("00__"))
+
+
+def test_what_is_completed_can_be_written(predictor, read):
+    for output_format in ("conllu", "sdp", "mrp"):
+        writing = ParserPredictor(predictor._model, predictor._dataset_reader, output_format=output_format)
+        output = writing.predict_instance(*read("3_4_"))
+        written = writing.dump_line(output)
+        if output_format == "conllu":
+            assert [line.split("\t")[6] for line in written.splitlines() if line[:1].isdigit()] == list(
+                map(str, output["heads"])
+            )
+        assert "wants" in written

@@ -6,6 +6,7 @@ from allennlp.commands import main
 from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
 from allennlp.interpret.saliency_interpreters import SimpleGradient
+from allennlp.models import load_archive
 from allennlp.predictors import Predictor
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
@@ -13,6 +14,7 @@ from spigot_allennlp.data.sdp import read_sdp
 from spigot_allennlp.data.sentiment import read_sentiment
 from spigot_allennlp.framework.bad_input.command import Command
 from spigot_allennlp.predictors import SentimentPredictor
+from spigot_allennlp.predictors.tasks import OneTaskReader
 from tests import FIXTURES_ROOT
 
 SENTENCE = {
@@ -93,6 +95,15 @@ class TestFiles:
         assert [output["tokens"] for output in outputs] == [sentence.tokens for sentence in sentences]
         assert {output["label"] for output in outputs} <= {"0", "1"}
         assert predict("sentiment/dev.txt", "--multitask-head", "sentiment") == outputs
+
+    @pytest.mark.parametrize("task", [None, "graphs", "sentiment"])
+    def test_graphs_are_written_in_conllu_whatever_reads(self, archive_file, task):
+        archive = load_archive(archive_file)
+        reader = archive.validation_dataset_reader
+        reader = reader if task is None else OneTaskReader(reader, task)
+        predictor = SentimentPredictor(archive.model, reader, output_format="conllu")
+        assert predictor.dump_line(predictor.predict_json(SENTENCE)).startswith("1\t")
+        assert predictor.tagger._unescape_ptb == (task != "graphs")
 
     def test_another_task_is_read_where_it_is_named(self, predict):
         outputs = predict("toy/toy.sdp", "--multitask-head", "graphs")

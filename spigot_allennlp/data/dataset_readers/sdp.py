@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance
@@ -53,7 +54,10 @@ class SdpReader(SentenceReader):
                 sentence.sentence_id,
                 sentence.upos,
             )
-            texts = {} if sentence.companion is None else {"conllu": format_conll(sentence.companion)}
+            texts = {}
+            if sentence.companion is not None:
+                texts["conllu"] = format_conll(sentence.companion)
+                sentence = replace(sentence, heads=None, deprels=None)
             yield from_source(instance, sdp=format_sdp(sentence), **texts)
 
     def _read_sentences(self, name: str) -> Iterator[SdpSentence]:

@@ -18,9 +18,9 @@ _BINARY = {"0": "0", "1": "0", "3": "1", "4": "1"}
 @DatasetReader.register("spigot_sentiment")
 class SentimentReader(SentenceReader):
     """
-    Reads sentences with a sentiment label, in any of the three formats of
-    [`read_sentiment`](../sentiment.md#read_sentiment): rows of tagged tokens, bracketed trees, or a label, a tab and a
-    sentence. What a file leaves out, tags and lemmas or the tokens too, is filled in by spaCy.
+    Reads sentences with a label, or pairs of them, in any of the formats of
+    [`read_sentiment`](../sentiment.md#read_sentiment). Either all sentences of a file have gold heads, or none. What a
+    file leaves out, tags and lemmas or the tokens too, is filled in by spaCy.
 
     Registered as a `DatasetReader` with name "spigot_sentiment".
 
@@ -66,7 +66,16 @@ class SentimentReader(SentenceReader):
 
     def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
         is_empty = True
+        kind = None
         for sentence in read_sentiment(self.find_file(name), name):
+            found = (
+                "heads" if sentence.heads else "no heads",
+                "a hypothesis" if sentence.hypothesis else "no hypothesis",
+            )
+            kind = kind or found
+            if found != kind:
+                message = f"expected {' and '.join(kind)}, as in the sentences before, found {' and '.join(found)}"
+                raise FormatError(message, name, sentence.line, sentence.sentence_id)
             if sentence.is_tree and self._granularity == "2-class":
                 if sentence.label not in _BINARY:
                     continue
