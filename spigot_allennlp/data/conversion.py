@@ -9,6 +9,7 @@ from spigot_allennlp.data import mrp
 from spigot_allennlp.data.conll import format_conll, parse_conll
 from spigot_allennlp.data.exchange import check, from_conll, from_sdp, to_conll, to_sdp
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.json_line import parse_json
 from spigot_allennlp.data.sdp import HEADER, format_sdp, parse_sdp
 
 FORMATS = ("sdp", "conllu", "mrp", "json")
@@ -136,14 +137,7 @@ class Conversion:
 
 
 def _parse_object(line: bytes) -> Content:
-    try:
-        content = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"expected UTF-8, found the byte 0x{error.object[error.start]:02x}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"expected a JSON object: {error.msg} at column {error.colno}") from None
-    except RecursionError as error:
-        raise ValueError(f"expected a JSON object: {error}") from None
+    content = parse_json(line)
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object, found {type(content).__name__}")
     return content

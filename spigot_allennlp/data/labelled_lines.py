@@ -1,9 +1,9 @@
 """One labelled sentence, or pair of sentences, a line: objects in JSON, and tables of pairs."""
 
-import json
 from typing import Any
 
 from spigot_allennlp.data.format_error import first_of
+from spigot_allennlp.data.json_line import parse_json
 from spigot_allennlp.data.trees import find_tree_fault
 
 Text = str | list[str]
@@ -31,10 +31,7 @@ def parse_object(line: str) -> dict[str, Any]:
 
     `ValueError` that says what was expected.
     """
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"expected a JSON object, {error}") from None
+    content = parse_json(line)
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object, found {first_of([content])}")
     if unknown := content.keys() - set(_KEYS):

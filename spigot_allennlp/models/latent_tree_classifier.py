@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from spigot_allennlp.checks import not_negative
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import check_widths
-from spigot_allennlp.models.stage import read_weights
+from spigot_allennlp.models.stage import count_classes, name_classes, read_weights
 from spigot_allennlp.modules import Composition, TreeLoss
 from spigot_allennlp.structures import registered_name
 from spigot_allennlp.surrogates import StructuredArgmax
@@ -107,9 +107,7 @@ class LatentTreeClassifier(Model):
     ) -> None:
         super().__init__(vocab, **kwargs)
         check_widths(text_field_embedder, encoder)
-        num_classes = vocab.get_vocab_size("labels")
-        if not num_classes:
-            raise ConfigurationError("the vocabulary has no labels: were there labels in the training data?")
+        num_classes = count_classes(vocab)
         self.text_field_embedder = text_field_embedder
         self.encoder = encoder
         self.intermediate = intermediate
@@ -251,10 +249,7 @@ class LatentTreeClassifier(Model):
             output_dict[prefix + name] = [read(one[1:length]) for one, length in zip(chosen, lengths, strict=True)]
             if f"{prefix}arc_weights" in output_dict:
                 output_dict[f"{prefix}arc_weights"] = read_weights(output_dict[f"{prefix}arc_weights"])
-        labels = self.vocab.get_index_to_token_vocabulary("labels")
-        rows = output_dict["probabilities"].tolist()
-        output_dict["label"] = [labels[max(range(len(row)), key=row.__getitem__)] for row in rows]
-        output_dict["probabilities"] = [{labels[i]: p for i, p in enumerate(row)} for row in rows]
+        name_classes(output_dict, self.vocab)
         return output_dict
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:

@@ -16,7 +16,7 @@ from spigot_allennlp.models.anchor import Anchor
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.semantic_parser import SemanticParser
-from spigot_allennlp.models.stage import construct_stage, read_weights
+from spigot_allennlp.models.stage import construct_stage, count_classes, name_classes, read_weights
 from spigot_allennlp.models.word_pieces import check_word_pieces
 from spigot_allennlp.modules import GraphFeatures
 from spigot_allennlp.structures import SemanticGraph
@@ -108,9 +108,7 @@ class SemanticThenSentiment(Model):
             if semantic_parser.reads_trees:
                 raise ConfigurationError("semantic_parser must not read trees: there are none here")
         check_widths(text_field_embedder, encoder)
-        num_classes = vocab.get_vocab_size("labels")
-        if not num_classes:
-            raise ConfigurationError("the vocabulary has no labels: were there sentiment labels in the training data?")
+        num_classes = count_classes(vocab)
         self.semantic_parser = semantic_parser
         self.intermediate = intermediate
         self.update_parser = update_parser
@@ -256,10 +254,7 @@ class SemanticThenSentiment(Model):
         if "arcs" in output_dict:
             output_dict = self.semantic_parser.make_output_human_readable(output_dict)
         if "probabilities" in output_dict:
-            labels = self.vocab.get_index_to_token_vocabulary("labels")
-            rows = output_dict["probabilities"].tolist()
-            output_dict["label"] = [labels[max(range(len(row)), key=row.__getitem__)] for row in rows]
-            output_dict["probabilities"] = [{labels[i]: p for i, p in enumerate(row)} for row in rows]
+            name_classes(output_dict, self.vocab)
         return output_dict
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What pipelines share: how they build their stages, and how they tell what stood between them."""
+"""What pipelines share: how they build their stages, and how they tell what stood between them and what came out."""
 
 import copy
 from typing import Any, Optional
@@ -6,6 +6,7 @@ from typing import Any, Optional
 import torch
 from allennlp.common import Lazy
 from allennlp.common.checks import ConfigurationError
+from allennlp.data import Vocabulary
 from allennlp.models import Model
 
 from spigot_allennlp.structures import Structure, registered_name
@@ -66,6 +67,22 @@ def describe(structure: Structure) -> str:
     """What a config says of a structure, in one line."""
     settings = {"type": registered_name(structure, Structure), **vars(structure)}
     return str({name: value for name, value in settings.items() if value is not None})
+
+
+def count_classes(vocab: Vocabulary) -> int:
+    """The classes of a classifier. Raises a `ConfigurationError` where there are none."""
+    num_classes = vocab.get_vocab_size("labels")
+    if not num_classes:
+        raise ConfigurationError("the vocabulary has no labels: were there labels in the training data?")
+    return num_classes
+
+
+def name_classes(output: dict[str, Any], vocab: Vocabulary) -> None:
+    """Adds `label`, a string for each sentence, and makes a dictionary of all labels of each row of `probabilities`."""
+    labels = vocab.get_index_to_token_vocabulary("labels")
+    rows = output["probabilities"].tolist()
+    output["label"] = [labels[max(range(len(row)), key=row.__getitem__)] for row in rows]
+    output["probabilities"] = [{labels[i]: p for i, p in enumerate(row)} for row in rows]
 
 
 def read_weights(z: torch.Tensor, at_least: float = 0.01) -> list[list[list[float]]]:

@@ -20,6 +20,7 @@ from spigot_allennlp.checks import whole
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
 from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.json_line import parse_json
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
@@ -156,12 +157,9 @@ class SentencePredictor(Predictor):
         # one are to be written first.
         self._num_lines += 1
         try:
-            content = json.loads(line.removeprefix("\ufeff").strip())  # the byte order mark of some editors
-        except json.JSONDecodeError as error:
-            fault = f"expected a JSON object: {error.msg} at column {error.colno}"
-            return InputLine(self._num_lines, fault=fault)
-        except (ValueError, RecursionError) as error:  # too long a number, too deep a nesting
-            return InputLine(self._num_lines, fault=f"expected a JSON object: {error}")
+            content = parse_json(line)
+        except ValueError as error:
+            return InputLine(self._num_lines, fault=str(error))
         if not isinstance(content, dict):
             return InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened(content)}")
         return InputLine(self._num_lines, content)
