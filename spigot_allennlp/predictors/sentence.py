@@ -31,7 +31,7 @@ from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.saliency import label_with
-from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, read_sentences
+from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, Sentence, read_sentences
 from spigot_allennlp.predictors.tasks import choose_reader
 
 logger = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ class SentencePredictor(Predictor):
         """
         return self.predict_batch_instance(list(map(self._to_instance, sentences)))
 
-    def _to_instance(self, sentence: TaggedSentence | ConstrainedSentence) -> Instance:
+    def _to_instance(self, sentence: Sentence) -> Instance:
         self._check_constraints(sentence)
         instance = self._dataset_reader.text_to_instance(*sentence[:3])
         if isinstance(sentence, ConstrainedSentence):
@@ -251,7 +251,7 @@ class SentencePredictor(Predictor):
     def _predicts_trees(self) -> bool:
         return any(isinstance(module, DependencyParser) for module in self._model.modules())
 
-    def _check_constraints(self, sentence: TaggedSentence | ConstrainedSentence) -> None:
+    def _check_constraints(self, sentence: Sentence) -> None:
         if isinstance(sentence, ConstrainedSentence) and not self._predicts_trees():
             raise FormatError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
 
@@ -298,7 +298,7 @@ class SentencePredictor(Predictor):
     @overrides
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         """Expects one sentence."""
-        (sentence,) = read_sentences(json_dict, self.tagger)
+        (sentence,) = self._read_sentences(json_dict)
         return self._to_instance(sentence)
 
     @overrides
@@ -312,12 +312,15 @@ class SentencePredictor(Predictor):
             warnings.filterwarnings("ignore", "Using (a )?non-full backward hook", FutureWarning)
             return super().get_gradients(instances)
 
-    def _read(self, json_dict: JsonDict) -> list[TaggedSentence] | list[ConstrainedSentence]:
+    def _read_sentences(self, json_dict: JsonDict) -> Sequence[Sentence]:
+        return read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
+
+    def _read(self, json_dict: JsonDict) -> Sequence[Sentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""
         try:
             if isinstance(json_dict, InputLine) and json_dict.fault is not None:
                 return []
-            sentences = read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
+            sentences = self._read_sentences(json_dict)
             for sentence in sentences:
                 self._check_constraints(sentence)
             return sentences
