@@ -5,7 +5,8 @@ How fast decoders, sums over trees and projections are, next to whatever peers c
 
 Batches of equally long sentences with random scores; the lengths do not count ROOT. The scores of semantic graphs are
 low enough that a token has 0.4 arguments, as in PropBank annotations of the English Web Treebank; the points to project
-are one step of norm 1 away from a tree of that kind, as SPIGOT takes it. Each cell is the median time of a batch in milliseconds.
+are one step of norm 1 away from a tree of that kind, as SPIGOT takes it. Each cell is the median time of a batch in
+milliseconds.
 "optimum" says whether the peer found the same optimum, sum or projection.
 """
 
