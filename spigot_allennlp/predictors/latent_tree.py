@@ -33,10 +33,10 @@ class LatentTreePredictor(SentencePredictor):
         return ("json", "conllu") if self._model.composition.cells == "heads" else ("json",)
 
     @overrides
-    def _read_sentences(self, json_dict: JsonDict) -> Sequence[Sentence]:
+    def _read_sentences(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
         if self._model.is_pair:
-            return [read_pair(json_dict, self.tagger, self._kept_keys)]
-        return super()._read_sentences(json_dict)
+            return [read_pair(json_dict, self.tagger, max_tokens, self._kept_keys)]
+        return super()._read_sentences(json_dict, max_tokens)
 
     @overrides
     def _to_instance(self, sentence: Sentence) -> Instance:

@@ -1,22 +1,47 @@
+import asyncio
 import threading
 import time
 from contextlib import contextmanager
 
+import httpx
 import pytest
 
 uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 pytest.importorskip("fastapi_offline", reason="needs the extra `serve`")
 
 from spigot_allennlp.server._app import create_app  # noqa: E402
+from spigot_allennlp.server._connections import connections  # noqa: E402
+from spigot_allennlp.server.answerer import Answerer  # noqa: E402
 from spigot_allennlp.server.limits import Limits  # noqa: E402
 from tests import PATIENCE  # noqa: E402
 
 
+class LocalModel:
+    """A model in this process, in a thread of its own."""
+
+    def __init__(self, predictor, limits):
+        self._answerer = Answerer(predictor, limits)
+
+    async def start(self):
+        await asyncio.to_thread(self._answerer.warm_up)
+
+    async def answer(self, objects):
+        return await asyncio.to_thread(self._answerer.answer, objects)
+
+    def close(self):
+        pass
+
+
 @contextmanager
-def serving(predictor, **limits):
+def serving(predictor, make_model=LocalModel, wait_until_ready=True, **limits):
     """Serves a predictor in a thread, and gives the address."""
+    limits = Limits(**{"timeout": PATIENCE, **limits})
     config = uvicorn.Config(
-        create_app([predictor], Limits(**{"timeout": PATIENCE, **limits})), port=0, log_config=None, access_log=False
+        create_app(lambda: make_model(predictor, limits), limits),
+        http=connections(limits),
+        port=0,
+        log_config=None,
+        access_log=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -26,8 +51,18 @@ def serving(predictor, **limits):
         time.sleep(0.01)
     (port,) = (socket.getsockname()[1] for listener in server.servers for socket in listener.sockets)
     try:
-        yield f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
+        if wait_until_ready:
+            until_ready(url)
+        yield url
     finally:
         server.should_exit = True
         thread.join(PATIENCE)
         assert not thread.is_alive(), "the server did not stop"
+
+
+def until_ready(url):
+    deadline = time.monotonic() + PATIENCE
+    while httpx.get(f"{url}/ready").status_code != 200:
+        assert time.monotonic() < deadline, "the model is not ready"
+        time.sleep(0.01)
