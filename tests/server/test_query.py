@@ -66,7 +66,7 @@ def test_too_much_is_refused_before_it_is_read(objects, message):
         ({"words": ["a"]}, "expected one of 'sentence', 'text' and 'tokens'"),
         (
             {"tokens": ["a"], "tag": ["X"]},
-            "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found 'tag'",
+            "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, found 'tag'",
         ),
     ],
 )
