@@ -3,15 +3,13 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from allennlp.common.util import JsonDict
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from pydantic import BaseModel
@@ -21,13 +19,14 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.server._access_log import AccessLog, error_response
+from spigot_allennlp.server._page import add_page
+from spigot_allennlp.server.body import read_body
 from spigot_allennlp.server.limits import Limits
 from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError, SentenceModel
 from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures, num_tokens
 
 logger = logging.getLogger(__name__)
 
-_STATIC = Path(__file__).parent / "static"
 _EXAMPLES: dict[str, JsonDict] = {
     "sentence": {"sentence": "Anna wants to sing."},
     "text": {"text": "Anna wants to sing. She can."},
@@ -59,7 +58,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> FastAPI:
+def create_app(
+    models: Sequence[SentenceModel], limits: Limits = Limits(), description: Optional[JsonDict] = None
+) -> FastAPI:
     """
     The web application around a model: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`,
     `/metrics` for Prometheus, and the interface's description at `/docs` and `/openapi.json`. Nothing that it serves
@@ -72,6 +73,8 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
         [`SentencePredictor`](../predictors/sentence.md) is one; a [`ModelProcess`](./model_process.md) is one that
         leaves this process free to answer.
     limits : `Limits`, optional
+    description : `JsonDict`, optional (default = `None`)
+        What the page says of the model, see [`describe`](./description.md#describe).
     """
     registry = CollectorRegistry()
     batch_sizes = Histogram(
@@ -149,12 +152,7 @@ def create_app(models: Sequence[SentenceModel], limits: Limits = Limits()) -> Fa
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        policy = "default-src 'self'; img-src 'self' data:"
-        return FileResponse(_STATIC / "index.html", headers={"Content-Security-Policy": policy})
-
-    app.mount("/static", StaticFiles(directory=_STATIC))
+    add_page(app, limits, {**(description or {}), "timeout": limits.timeout})
     return app
 
 
@@ -164,14 +162,10 @@ def _body(schema: JsonDict, examples: JsonDict) -> JsonDict:
 
 
 async def _read_json(request: Request, limits: Limits) -> Any:
-    """The body as JSON, given up as soon as it is too large, whether or not its length was announced."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limits.max_body_bytes:
-            raise HTTPException(413, f"expected at most {limits.max_body_bytes} bytes in the body, found more")
+    """The body as JSON."""
+    body = await read_body(request, limits.max_body_bytes)
     try:
-        return from_json(bytes(body), allow_inf_nan=False)
+        return from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise QueryError(f"expected JSON: {error}") from error
 
