@@ -178,8 +178,21 @@ def make_cases(archive: str, sentences: str) -> dict[str, list[Case]]:
     }
 
 
+def is_ready(port: int) -> bool:
+    """The peer has no such address, and answers when its model is loaded."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status != 503
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 @contextmanager
-def running(command: list[str], port: int, path: str = "") -> Iterator[None]:
+def running(command: list[str], port: int, path: str = "") -> Iterator[int]:
+    """A server, and its process."""
     with socket.socket() as probe:
         if not probe.connect_ex((HOST, port)):
             sys.exit(f"port {port} is in use")
@@ -187,15 +200,11 @@ def running(command: list[str], port: int, path: str = "") -> Iterator[None]:
     command = [sys.executable, "-m", "allennlp", *command, "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while True:
-            try:
-                socket.create_connection((HOST, port)).close()
-                break
-            except OSError:
-                if process.poll() is not None:
-                    sys.exit(f"{' '.join(command)} ended with status {process.returncode}")
-                time.sleep(0.2)
-        yield
+        while not is_ready(port):
+            if process.poll() is not None:
+                sys.exit(f"{' '.join(command)} ended with status {process.returncode}")
+            time.sleep(0.2)
+        yield process.pid
     finally:
         process.terminate()
         try:

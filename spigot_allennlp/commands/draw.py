@@ -61,6 +61,7 @@ class Draw(Subcommand):
         subparser.add_argument("--limit", type=int, default=100, help="draw at most so many sentences of a file")
         subparser.add_argument("--spacy-model", help="the spaCy pipeline for raw text")
         subparser.add_argument("--cuda-device", type=int, default=-1, help="id of the GPU to use (if any)")
+        subparser.add_argument("--trust", action="store_true", help="let the archive name code of any package")
         subparser.set_defaults(func=_draw_from_args)
         return subparser
 

@@ -3,12 +3,12 @@ import json
 import math
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import suppress
 from dataclasses import fields
 from functools import partial
-from itertools import chain
 from typing import Any, Optional
 
 import torch
@@ -20,6 +20,7 @@ from allennlp.predictors import Predictor
 from overrides import overrides
 
 from spigot_allennlp.checks import positive
+from spigot_allennlp.framework.archive_safety import Trust
 from spigot_allennlp.framework.bad_input import explained
 from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.framework.bad_input.settings import fault_of_setting
@@ -54,6 +55,7 @@ class Serve(Subcommand):
         subparser.add_argument("--port", type=int, default=8000, help="port to listen on")
         subparser.add_argument("--num-workers", type=int, default=2, help="processes that predict at once")
         subparser.add_argument("--num-threads", type=int, default=1, help="threads that PyTorch may use for each")
+        subparser.add_argument("--trust", action="store_true", help="let the archive name code of any package")
         for limit in fields(Limits):
             option = "--" + limit.name.replace("_", "-")
             subparser.add_argument(option, type=limit.type, default=limit.default, help=limit.metadata["help"])
@@ -72,6 +74,7 @@ def serve(
     num_workers: int = 2,
     num_threads: int = 1,
     include_package: Sequence[str] = (),
+    trust: bool = False,
     limits: Limits = Limits(),
 ) -> None:
     """
@@ -97,18 +100,21 @@ def serve(
         Of PyTorch, for each of them. More than one can be far slower where anything else runs on the machine.
     include_package : `Sequence[str]`, optional
         Packages that register what the model needs.
+    trust : `bool`, optional (default = `False`)
+        Whether the archive may name code of any other package, too.
     limits : `Limits`, optional
 
     # Raises
 
-    `ConfigurationError`, if the extra `serve` is not installed, the archive cannot be loaded, or the predictor is not
-    one of ours.
+    `ConfigurationError`, if the extra `serve` is not installed, the address is taken, the archive cannot be loaded, or
+    the predictor is not one of ours.
     """
     try:
         import uvicorn
 
         from spigot_allennlp.server._access_log import write_access_log
         from spigot_allennlp.server._app import create_app
+        from spigot_allennlp.server._connections import BACKLOG, connections
         from spigot_allennlp.server._several import join_apps, name_others
         from spigot_allennlp.server.description import describe_archive
         from spigot_allennlp.server.model_process import ModelProcess
@@ -125,36 +131,49 @@ def serve(
         cuda_device=cuda_device,
         num_threads=num_threads,
         include_package=include_package,
+        trust=trust,
     )
-    with ExitStack() as stack:
-        # A batch that takes as long as a request may has nobody to answer.
-        models = [
-            [
-                stack.enter_context(closing(ModelProcess(partial(load, archive_path=path), limits.timeout)))
-                for _ in range(num_workers)
-            ]
-            for path in archive_paths
-        ]
-        for model in chain(*models):
-            model.wait_until_loaded()
-        descriptions = name_others([describe_archive(path, overrides) for path in archive_paths])
-        apps = [create_app(own, limits, one) for own, one in zip(models, descriptions, strict=True)]
-        app = join_apps(apps)
-        write_access_log()
-        # A thread that draws pictures gives way to whoever answers /health after one millisecond, not five.
-        sys.setswitchinterval(0.001)
-        # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and
-        # afterwards sends the signal again to whatever was set before, when there is nothing left to stop.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=math.ceil(limits.timeout) + 1,
-        )
+    listener = _listen(host, port)
+    failures: list[BaseException] = []
+
+    def stop(error: BaseException) -> None:
+        failures.append(error)
+        server.should_exit = True
+
+    descriptions = name_others([describe_archive(path, overrides) for path in archive_paths])
+    apps = [
+        create_app(partial(ModelProcess, partial(load, archive_path=path), limits), limits, num_workers, stop, one)
+        for path, one in zip(archive_paths, descriptions, strict=True)
+    ]
+    config = uvicorn.Config(
+        join_apps(apps),
+        http=connections(limits),
+        ws="none",
+        backlog=BACKLOG,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(limits.timeout) + 1,
+    )
+    server = uvicorn.Server(config)
+    write_access_log()
+    # A thread that draws for the page gives way to whoever answers /health after one millisecond, not five.
+    sys.setswitchinterval(0.001)
+    # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and
+    # afterwards sends the signal again to whatever was set before, when there is nothing left to stop.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if failures:
+        raise failures[0]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Before anything is loaded: the address may be taken."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"expected an address that is free, found {host}, port {port}: {error}") from error
 
 
 def _load(
@@ -165,13 +184,15 @@ def _load(
     cuda_device: int,
     num_threads: int,
     include_package: Sequence[str],
+    trust: bool,
 ) -> SentencePredictor:
     import_plugins()
     for package in include_package:
         import_module_and_submodules(package)
     check_for_gpu(cuda_device)
     torch.set_num_threads(num_threads)
-    archive = load_archive(archive_path, cuda_device=cuda_device, overrides=overrides)
+    trusted = Trust.by_user(include_package, trust)
+    archive = load_archive(archive_path, cuda_device=cuda_device, overrides=overrides, trust=trusted)
     with explained(TypeError, ValueError, by=partial(fault_of_setting, settings=predictor_args)):
         predictor = Predictor.from_archive(archive, predictor_name, extra_args=predictor_args)
     if not isinstance(predictor, SentencePredictor):
@@ -191,5 +212,6 @@ def _serve(args: argparse.Namespace) -> None:
         args.num_workers,
         args.num_threads,
         args.include_package,
+        args.trust,
         Limits(**{limit.name: getattr(args, limit.name) for limit in fields(Limits)}),
     )

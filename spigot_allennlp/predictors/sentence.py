@@ -5,7 +5,6 @@ import logging
 import traceback
 import warnings
 from collections.abc import Sequence
-from reprlib import repr as shortened
 from typing import Any, Optional
 
 import torch
@@ -20,7 +19,7 @@ from spigot_allennlp.checks import whole
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
 from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.format_error import FormatError
-from spigot_allennlp.data.json_line import parse_json
+from spigot_allennlp.data.json_line import parse_json, shortened_json
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
@@ -170,7 +169,7 @@ class SentencePredictor(Predictor):
         except ValueError as error:
             return InputLine(self._num_lines, fault=str(error))
         if not isinstance(content, dict):
-            return InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened(content)}")
+            return InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened_json(content)}")
         return InputLine(self._num_lines, content)
 
     @overrides
@@ -189,7 +188,7 @@ class SentencePredictor(Predictor):
         groups = [self._read(json_dict) for json_dict in inputs]
         outputs = iter(self.try_sentences([sentence for group in groups for sentence in group]))
         joined = [
-            join_outputs(json_dict, [next(outputs) for _ in group], self._kept_keys)
+            self.join(json_dict, [next(outputs) for _ in group])
             for json_dict, group in zip(inputs, groups, strict=True)
         ]
         for json_dict, output in zip(inputs, joined, strict=True):
@@ -197,6 +196,24 @@ class SentencePredictor(Predictor):
                 for failure in find_failures(output):
                     raise failure.cause
         return joined
+
+    def read(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> list[Sentence]:
+        """
+        The sentences of an object of the forms above.
+
+        # Raises
+
+        `ValueError` that says what was expected, for any other object, and for raw text with more than `max_tokens`;
+        `ConfigurationError`, if it needs a tagger and none is installed.
+        """
+        sentences = read_sentences(json_dict, self.tagger, max_tokens, self._kept_keys)
+        for sentence in sentences:
+            self._check_constraints(plain(sentence))
+        return sentences
+
+    def join(self, json_dict: JsonDict, outputs: list[JsonDict]) -> JsonDict:
+        """The output for an object, from those of its sentences."""
+        return join_outputs(json_dict, outputs, self._kept_keys)
 
     @overrides
     def predict_instance(self, instance: Instance) -> JsonDict:
@@ -336,10 +353,7 @@ class SentencePredictor(Predictor):
         try:
             if isinstance(json_dict, InputLine) and json_dict.fault is not None:
                 return []
-            sentences = read_sentences(json_dict, self.tagger, kept_keys=self._kept_keys)
-            for sentence in sentences:
-                self._check_constraints(plain(sentence))
-            return sentences
+            return self.read(json_dict)
         except ValueError as error:
             if not isinstance(json_dict, InputLine):
                 raise

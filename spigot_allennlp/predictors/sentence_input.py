@@ -1,10 +1,10 @@
 import json
 from collections.abc import Collection, Sequence
-from reprlib import repr as shortened
 from typing import NamedTuple, Optional, Protocol
 
 from allennlp.common.util import JsonDict
 
+from spigot_allennlp.data.json_line import shortened_json
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.data.trees import find_tree_fault
 
@@ -100,12 +100,14 @@ def read_sentences(
     """
     forms = [form for form in _FORMS if form in json_dict]
     if len(forms) != 1:
-        raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened(list(json_dict))}")
+        raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened_json(list(json_dict))}")
     _check_keys(json_dict, (*_FORMS[forms[0]], "explain", *kept_keys))
     _check_kept(json_dict, kept_keys)
     explain = json_dict.get("explain", [])
     if not isinstance(explain, list) or not all(one in EXPLANATIONS for one in explain):
-        raise ValueError(f"'explain' must be a list of some of {', '.join(EXPLANATIONS)}, found {shortened(explain)}")
+        raise ValueError(
+            f"'explain' must be a list of some of {', '.join(EXPLANATIONS)}, found {shortened_json(explain)}"
+        )
     sentences = _read_form(json_dict, tagger, max_tokens)
     return [ExplainedSentence(sentence, frozenset(explain)) for sentence in sentences] if explain else sentences
 
@@ -131,16 +133,18 @@ def _read_form(
 def _check_keys(json_dict: JsonDict, expected: Sequence[str]) -> None:
     for key in json_dict:
         if key not in expected:
-            raise ValueError(f"expected no other keys than {', '.join(expected)}, found {shortened(key)}")
+            raise ValueError(f"expected no other keys than {', '.join(expected)}, found {shortened_json(key)}")
 
 
 def _check_kept(json_dict: JsonDict, kept_keys: Collection[str]) -> None:
     sentence_id = json_dict.get("id")
     if not isinstance(sentence_id, (str, int, type(None))) or isinstance(sentence_id, bool):
-        raise ValueError(f"'id' must be a string or a whole number, found {shortened(sentence_id)}")
+        raise ValueError(f"'id' must be a string or a whole number, found {shortened_json(sentence_id)}")
     if isinstance(sentence_id, str) and (not sentence_id or sentence_id.splitlines() != [sentence_id.strip()]):
         # What the comments of the formats with columns cannot hold.
-        raise ValueError(f"'id' must not be empty nor have line ends or outer spaces, found {shortened(sentence_id)}")
+        raise ValueError(
+            f"'id' must not be empty nor have line ends or outer spaces, found {shortened_json(sentence_id)}"
+        )
     for key in kept_keys:
         if key in json_dict:
             _check_unicode(json.dumps(json_dict[key], ensure_ascii=False), key)
@@ -153,7 +157,7 @@ def _get_constraints(json_dict: JsonDict, num_tokens: int) -> dict[str, list]:
         or len(heads) != num_tokens
         or not all(head is None or _is_whole(head) for head in heads)
     ):
-        raise ValueError(f"'heads' must be a list of {num_tokens} positions or null, found {shortened(heads)}")
+        raise ValueError(f"'heads' must be a list of {num_tokens} positions or null, found {shortened_json(heads)}")
     fault = find_tree_fault(heads)
     if fault is not None:
         raise ValueError(f"'heads' at token {fault[0]}: {fault[1]}")
@@ -167,10 +171,12 @@ def _get_constraints(json_dict: JsonDict, num_tokens: int) -> dict[str, list]:
         for arc in arcs
     ):
         expected = f"a list of [modifier, head], positions up to {num_tokens} of which a head may be 0"
-        raise ValueError(f"'forbidden_arcs' must be {expected}, found {shortened(arcs)}")
+        raise ValueError(f"'forbidden_arcs' must be {expected}, found {shortened_json(arcs)}")
     for modifier, head in arcs:
         if heads[modifier - 1] == head:
-            raise ValueError(f"'forbidden_arcs' must not have an arc of 'heads', found {[modifier, head]}")
+            raise ValueError(
+                f"'forbidden_arcs' must not have an arc of 'heads', found {shortened_json([modifier, head])}"
+            )
     return {"heads": heads, "forbidden_arcs": [tuple(arc) for arc in arcs]}
 
 
@@ -181,7 +187,7 @@ def _is_whole(value: object) -> bool:
 def _get_text(json_dict: JsonDict, key: str) -> str:
     text = json_dict[key]
     if not isinstance(text, str):
-        raise ValueError(f"'{key}' must be a string, found {shortened(text)}")
+        raise ValueError(f"'{key}' must be a string, found {shortened_json(text)}")
     _check_unicode(text, key)
     return text
 
@@ -189,11 +195,11 @@ def _get_text(json_dict: JsonDict, key: str) -> str:
 def _get_column(json_dict: JsonDict, key: str) -> list[str]:
     column = json_dict[key]
     if not isinstance(column, list) or not all(isinstance(value, str) for value in column):
-        raise ValueError(f"'{key}' must be a list of strings, found {shortened(column)}")
+        raise ValueError(f"'{key}' must be a list of strings, found {shortened_json(column)}")
     for value in column:
         # What the formats with columns cannot hold.
         if not value or not {"\t", "\n", "\r"}.isdisjoint(value):
-            raise ValueError(f"'{key}' must not be empty nor have tabs or line ends, found {shortened(value)}")
+            raise ValueError(f"'{key}' must not be empty nor have tabs or line ends, found {shortened_json(value)}")
         _check_unicode(value, key)
     return column
 
@@ -202,4 +208,4 @@ def _check_unicode(text: str, key: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"'{key}' must be Unicode, found half of a surrogate pair in {shortened(text)}") from None
+        raise ValueError(f"'{key}' must be Unicode, found half of a surrogate pair in {shortened_json(text)}") from None

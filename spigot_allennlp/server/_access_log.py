@@ -38,7 +38,7 @@ class AccessLog:
     """
     ASGI middleware that gives each request an id (that of its header `X-Request-ID`, or a fresh one), sends it back
     in the same header, logs the request and counts it. An exception that nobody handled goes to the log with the id;
-    the client is told the id alone.
+    the client is told the id alone. `HEAD` is answered as `GET` is, and uvicorn leaves the body out.
 
     # Parameters
 
@@ -61,6 +61,7 @@ class AccessLog:
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status: Optional[int] = None
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -72,7 +73,7 @@ class AccessLog:
         start = time.perf_counter()
         try:
             with self._in_progress.track_inprogress():
-                await self._app(scope, receive, send_with_id)
+                await self._app(asked, receive, send_with_id)
         except ClientDisconnect:
             status = _CLIENT_CLOSED
         except Exception:
@@ -80,6 +81,7 @@ class AccessLog:
             if status is None:
                 await error_response(500, "internal error", scope)(scope, receive, send_with_id)
         finally:
+            scope["route"] = asked.get("route")
             self._record(scope, request_id, status, time.perf_counter() - start)
 
     def _record(self, scope: Scope, request_id: str, status: Optional[int], seconds: float) -> None:

@@ -1,103 +1,90 @@
 import asyncio
 import gc
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from allennlp.common.util import JsonDict
-from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
-from pydantic import BaseModel
 from pydantic_core import from_json
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
-from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.json_line import shortened_json
 from spigot_allennlp.server._access_log import AccessLog, error_response
 from spigot_allennlp.server._page import add_page
+from spigot_allennlp.server._schema import BATCH_BODY, BODY, ERRORS, Answer, with_body
 from spigot_allennlp.server.body import read_body
 from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.micro_batcher import MicroBatcher, QueueFullError, SentenceModel
-from spigot_allennlp.server.query import NoTaggerError, Query, QueryError, add_pictures, num_tokens
+from spigot_allennlp.server.query import NoTaggerError, Query, QueryError
+from spigot_allennlp.server.request_queue import QueueFullError, RequestQueue
+from spigot_allennlp.server.worker import Model, Worker
 
-logger = logging.getLogger(__name__)
-
-_EXAMPLES: dict[str, JsonDict] = {
-    "sentence": {"sentence": "Anna wants to sing."},
-    "text": {"text": "Anna wants to sing. She can."},
-    "tokens": {
-        "tokens": ["Anna", "wants", "to", "sing"],
-        "tags": ["NNP", "VBZ", "TO", "VB"],
-        "lemmas": ["Anna", "want", "to", "sing"],
-    },
-}
+_T = TypeVar("_T")
 
 
-class Error(BaseModel):
-    """The body of every answer that is not 200."""
-
-    error: str
-    request_id: str
-
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    413: {"model": Error, "description": "The body is too large"},
-    422: {"model": Error, "description": "The body is no JSON of the form that is expected, or holds too much"},
-    500: {"model": Error, "description": "The server failed; its log has the request's id"},
-    501: {"model": Error, "description": "The server has no tagger for raw text installed"},
-    503: {
-        "model": Error,
-        "description": "Too many requests are pending; Retry-After says when to come back",
-    },
-    504: {"model": Error, "description": "The answer took too long"},
-}
+class NotReadyError(Exception):
+    """There is no model yet that is warm."""
 
 
 def create_app(
-    models: Sequence[SentenceModel], limits: Limits = Limits(), description: Optional[JsonDict] = None
+    make_model: Callable[[], Model],
+    limits: Limits = Limits(),
+    num_workers: int = 1,
+    on_failure: Callable[[BaseException], Any] = lambda error: None,
+    description: Optional[JsonDict] = None,
 ) -> FastAPI:
     """
-    The web application around a model: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`,
+    The web application around a model: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`, `/ready`,
     `/metrics` for Prometheus, and the interface's description at `/docs` and `/openapi.json`. Nothing that it serves
-    loads anything from elsewhere.
+    loads anything from elsewhere. It answers at once, and predicts as soon as a model is warm.
 
     # Parameters
 
-    models : `Sequence[SentenceModel]`
-        Copies of the model, of which each predicts a batch of its own. A
-        [`SentencePredictor`](../predictors/sentence.md) is one; a [`ModelProcess`](./model_process.md) is one that
-        leaves this process free to answer.
+    make_model : `Callable[[], Model]`
+        Such as a [`ModelProcess`](./model_process.md).
     limits : `Limits`, optional
+    num_workers : `int`, optional (default = `1`)
+        How many models there are at a time, of which each predicts a batch of its own.
+    on_failure : `Callable[[BaseException], Any]`, optional
+        Is told why no model can be loaded when the server starts.
     description : `JsonDict`, optional (default = `None`)
         What the page says of the model, see [`describe`](./description.md#describe).
     """
     registry = CollectorRegistry()
     batch_sizes = Histogram(
-        "spigot_batch_sentences", "Sentences predicted together", buckets=[2**i for i in range(9)], registry=registry
+        "spigot_batch_objects", "Objects predicted on together", buckets=[2**i for i in range(9)], registry=registry
     )
-    pending = Gauge("spigot_requests_pending", "Requests that wait for the model or are worked on", registry=registry)
+    queue = RequestQueue(limits)
+    workers = [Worker(make_model, queue, limits, batch_sizes.observe) for _ in range(num_workers)]
+    for name, meaning, value in (
+        ("spigot_requests_pending", "Requests that wait for the model or are worked on", lambda: queue.num_pending),
+        ("spigot_tokens_pending", "Tokens of such requests", lambda: queue.num_pending_tokens),
+        ("spigot_models_ready", "Models that are warm", lambda: sum(worker.is_ready for worker in workers)),
+    ):
+        Gauge(name, meaning, registry=registry).set_function(value)
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()):
+            on_failure(error)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.gather(*(run_in_threadpool(_warm_up, model, limits) for model in models))
-        app.state.batcher = MicroBatcher(
-            models, num_tokens, limits.max_batch_tokens, limits.max_pending, batch_sizes.observe
-        )
-        pending.set_function(lambda: app.state.batcher.num_pending)
-        # More threads would not draw faster, but each would take turns with the one that answers.
-        app.state.drawing = CapacityLimiter(1)
+        tasks = [asyncio.create_task(worker.run()) for worker in workers]
+        for task in tasks:
+            task.add_done_callback(ended)
         try:
             # What is there now stays. To look through it for garbage would stop everything for a third of a second.
             gc.collect()
             gc.freeze()
             yield
         finally:
-            await run_in_threadpool(app.state.batcher.close)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             gc.unfreeze()
 
     app = FastAPIOffline(
@@ -113,20 +100,14 @@ def create_app(
     async def answer(request: Request, pictures: bool, is_batch: bool) -> Response:
         content = await _read_json(request, limits)
         if is_batch and not isinstance(content, list):
-            raise QueryError(f"expected a JSON list, found {type(content).__name__}")
+            raise QueryError(f"expected a JSON list, found {shortened_json(content)}")
         query = Query(content if is_batch else [content], limits)
-        try:
-            outputs = await asyncio.wrap_future(app.state.batcher.submit(query.read))
-        except FormatError as error:
-            raise query.fault(error) from error
-        answers = query.answer(outputs)
-        if pictures:
-            answers = await to_thread.run_sync(
-                lambda: [add_pictures(answer) for answer in answers], limiter=app.state.drawing
-            )
-        return JSONResponse(answers if is_batch else answers[0])
+        if not any(worker.is_ready for worker in workers):
+            raise NotReadyError
+        outputs = query.outputs(await _unless_gone(request, queue.ask(query.asked(pictures), query.sizes)))
+        return Response(f"[{','.join(outputs)}]" if is_batch else outputs[0], media_type="application/json")
 
-    @app.post("/predict", responses=_ERRORS, openapi_extra=_body({"type": "object"}, _EXAMPLES))
+    @app.post("/predict", responses={200: {"model": Answer}, **ERRORS}, openapi_extra=with_body(BODY))
     async def predict(request: Request, pictures: bool = False) -> Response:
         """
         Predicts on one object: `sentence`, raw text that is one sentence; `text`, raw text that is split and answered
@@ -135,10 +116,7 @@ def create_app(
         """
         return await asyncio.wait_for(answer(request, pictures, is_batch=False), limits.timeout)
 
-    batch = {"batch": [_EXAMPLES["sentence"], _EXAMPLES["tokens"]]}
-    schema = {"type": "array", "items": {"type": "object"}}
-
-    @app.post("/predict_batch", responses=_ERRORS, openapi_extra=_body(schema, batch))
+    @app.post("/predict_batch", responses={200: {"model": list[Answer]}, **ERRORS}, openapi_extra=with_body(BATCH_BODY))
     async def predict_batch(request: Request, pictures: bool = False) -> Response:
         """Predicts on a list of objects, each as for `/predict`. The answer is the list of their answers, in order."""
         return await asyncio.wait_for(answer(request, pictures, is_batch=True), limits.timeout)
@@ -148,17 +126,19 @@ def create_app(
         """Answers while the server is up, however busy the model is."""
         return {"status": "ok"}
 
+    @app.get("/ready", responses={503: ERRORS[503]})
+    async def ready() -> dict[str, str]:
+        """Answers with 200 while there is a model that is warm."""
+        if not any(worker.is_ready for worker in workers):
+            raise NotReadyError
+        return {"status": "ready"}
+
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     add_page(app, limits, {**(description or {}), "timeout": limits.timeout})
     return app
-
-
-def _body(schema: JsonDict, examples: JsonDict) -> JsonDict:
-    content = {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 async def _read_json(request: Request, limits: Limits) -> Any:
@@ -170,16 +150,22 @@ async def _read_json(request: Request, limits: Limits) -> Any:
         raise QueryError(f"expected JSON: {error}") from error
 
 
-def _warm_up(model: SentenceModel, limits: Limits) -> None:
-    """Predicts once on tokens and once on raw text, so that what is loaded or compiled at first use is there."""
-    for name in ("tokens", "sentence"):
-        query = Query([_EXAMPLES[name]], limits)
-        try:
-            (answer,) = query.answer(model.predict_sentences(query.read(model.tagger)))
-        except NoTaggerError as error:
-            logger.warning("Raw text will be refused: %s", error)
-        else:
-            add_pictures(answer)
+async def _unless_gone(request: Request, answer: Coroutine[Any, Any, _T]) -> _T:
+    """The answer; a `ClientDisconnect` and nothing more of it, if the client goes away before."""
+
+    async def wait_until_gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    answering, gone = asyncio.create_task(answer), asyncio.create_task(wait_until_gone())
+    try:
+        await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientDisconnect
+        return answering.result()
+    finally:
+        answering.cancel()
+        gone.cancel()
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -204,6 +190,11 @@ def _handle_errors(app: FastAPI) -> None:
     async def too_many(request: Request, error: QueueFullError) -> Response:
         message = "too many requests are pending, come back later"
         return error_response(503, message, request.scope, {"Retry-After": "1"})
+
+    @app.exception_handler(NotReadyError)
+    async def not_ready(request: Request, error: NotReadyError) -> Response:
+        message = "the model is being loaded, come back later"
+        return error_response(503, message, request.scope, {"Retry-After": "5"})
 
     @app.exception_handler(asyncio.TimeoutError)
     async def timeout(request: Request, error: asyncio.TimeoutError) -> Response:

@@ -1,29 +1,25 @@
-import atexit
+import asyncio
 import gc
-import logging
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
-from operator import attrgetter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Optional
 
 from allennlp.common.checks import ConfigurationError
-from allennlp.common.util import JsonDict
 
-from spigot_allennlp.data.tagger import TaggedSentence
-from spigot_allennlp.framework.bad_input import explain
+from spigot_allennlp.framework.bad_input import describe, explain
 from spigot_allennlp.predictors.sentence import SentencePredictor
-
-logger = logging.getLogger(__name__)
+from spigot_allennlp.server.answerer import Answer, Answerer, Asked
+from spigot_allennlp.server.limits import Limits
 
 # A new interpreter, whatever the system: after a fork there is no CUDA.
 _CONTEXT = multiprocessing.get_context("spawn")
+_answerer: Optional[Answerer] = None  # in the process of a model
 
 
 class ModelProcessError(Exception):
@@ -32,162 +28,94 @@ class ModelProcessError(Exception):
 
 class ModelProcess:
     """
-    A predictor in a process of its own, which does all the work, so that this one has time to answer. Where that
-    process ends by itself, for example for lack of memory, another one takes its place. Only one thread at a time may
-    call it; any may close it. As with all such processes, a script that makes one has to be importable: what it does
-    stands under `if __name__ == "__main__":`.
+    An [`Answerer`](./answerer.md) in a process of its own, which does all the work, so that this one has time to
+    answer. As with all such processes, a script that makes one has to be importable: what it does stands under
+    `if __name__ == "__main__":`.
 
     # Parameters
 
     load : `Callable[[], SentencePredictor]`
         Makes the predictor there; can be pickled.
-    timeout : `float`, optional (default = `None`)
-        After so many seconds without an answer the process is replaced. By default there is no limit.
+    limits : `Limits`
+        After `start_timeout` seconds without a model, or `timeout` without an answer, the process is ended.
     """
 
-    def __init__(self, load: Callable[[], SentencePredictor], timeout: Optional[float] = None) -> None:
-        self.tagger = _RemoteTagger(self._call)
+    def __init__(self, load: Callable[[], SentencePredictor], limits: Limits) -> None:
         self._load = load
-        self._timeout = timeout
-        self._lock = threading.Lock()  # held while a process is started or ended
-        self._closed = False
-        self._start()
-        atexit.register(self.close)  # or multiprocessing would wait for the process for ever
+        self._limits = limits
+        self._pool = ProcessPoolExecutor(1, _CONTEXT, initializer=_prepare)
 
-    def wait_until_loaded(self) -> None:
+    async def start(self) -> None:
         """
+        Loads the model, and predicts once.
+
         # Raises
 
         What loading the predictor raised, but a `ConfigurationError` where the user's input is to blame;
-        `ModelProcessError`, if the process ended.
+        `ModelProcessError`, if the process ended or took too long.
         """
-        if not self._is_loaded:
-            self._receive()
-            self._is_loaded = True
+        await self._run(self._limits.start_timeout, _load, self._load, self._limits)
 
-    def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
-        """As [`SentencePredictor`](../predictors/sentence.md). Raises a `ModelProcessError` if the process ended."""
-        return self._call("predict_sentences", sentences)
+    async def answer(self, objects: Sequence[Asked]) -> list[Answer]:
+        """As `Answerer.answer`. Raises a `ModelProcessError`, if the process ended or took too long."""
+        return await self._run(self._limits.timeout, _answer, objects)
 
     def close(self) -> None:
         """Ends the process, whatever it is doing."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._end()
-        atexit.unregister(self.close)
+        for process in list((self._pool._processes or {}).values()):  # which has no public name before Python 3.14
+            process.kill()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, name: str, *args: Any) -> Any:
+    async def _run(self, timeout: float, function: Callable[..., Any], *args: Any) -> Any:
+        loop = asyncio.get_running_loop()
         try:
-            self._wait_for_replacement()
-            with suppress(OSError):  # Why, receiving tells.
-                self._connection.send_bytes(pickle.dumps((name, args)))
-            return self._receive(self._timeout)
-        except ModelProcessError as error:
-            logger.error("%s, another one is started", error)
-            with self._lock:
-                if not self._closed:
-                    self._end()
-                    with suppress(OSError):  # The next call tries again.
-                        self._start()
-            raise
-
-    def _wait_for_replacement(self) -> None:
-        try:
-            self.wait_until_loaded()
-        except Exception as error:
-            raise ModelProcessError(f"the process of the model cannot load it: {error}") from error
-
-    def _receive(self, timeout: Optional[float] = None) -> Any:
-        try:
-            if not self._connection.poll(timeout):
-                raise ModelProcessError(f"the process of the model did not answer for {timeout} seconds")
-            reply = self._connection.recv_bytes()
-        except (EOFError, OSError):
-            if self._process.pid is not None:
-                self._process.join(timeout=1)
-            raise ModelProcessError(f"the process of the model ended with status {self._process.exitcode}") from None
-        result, error, trace = pickle.loads(reply)
-        if error is not None:
-            raise error from (None if trace is None else _RemoteError(trace))
-        return result
-
-    def _start(self) -> None:
-        self._connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(self._load, theirs), name="model", daemon=True)
-        self._is_loaded = False
-        try:
-            self._process.start()
-        finally:
-            theirs.close()
-
-    def _end(self) -> None:
-        if self._process.pid is not None:
-            self._process.kill()
-            self._process.join()
-        self._connection.close()
+            return await asyncio.wait_for(loop.run_in_executor(self._pool, function, *args), timeout)
+        except asyncio.TimeoutError:
+            raise ModelProcessError(f"the process of the model did not answer for {timeout} seconds") from None
+        except BrokenProcessPool:
+            raise ModelProcessError("the process of the model ended") from None
 
 
-class _RemoteError(Exception):
-    """Says, as the cause of what was raised in another process, where that was."""
-
-
-class _RemoteTagger:
-    """The tagger of a predictor in another process."""
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def sentence(self, text: str, max_tokens: Optional[int]) -> TaggedSentence:
-        return self._call("tagger.sentence", text, max_tokens)
-
-    def sentences(self, text: str, max_tokens: Optional[int]) -> list[TaggedSentence]:
-        return self._call("tagger.sentences", text, max_tokens)
-
-    def tag(self, tokens: Sequence[str]) -> TaggedSentence:
-        return self._call("tagger.tag", tokens)
-
-
-def _serve(load: Callable[[], SentencePredictor], connection: Connection) -> None:
-    """Answers what comes through the connection, until its other side is closed."""
+def _prepare() -> None:
     if hasattr(os, "nice"):
         os.nice(5)  # An answer that is ready, and /health, go before the next batch.
     # A signal that was meant for all processes of the server: the one that answers says when it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with suppress(EOFError, OSError):
-        try:
-            predictor = load()
-        except Exception as error:
-            connection.send_bytes(_failure(_explained(error)))
-            return
-        # What is there now stays. To look through it for garbage would take a third of a second each time.
-        gc.collect()
-        gc.freeze()
-        connection.send_bytes(_success(None))
-        while True:
-            name, args = pickle.loads(connection.recv_bytes())
-            try:
-                reply = _success(attrgetter(name)(predictor)(*args))
-            except Exception as error:
-                reply = _failure(error)
-            connection.send_bytes(reply)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _explained(error: Exception) -> Exception:
-    explanation = None if os.environ.get("ALLENNLP_DEBUG") else explain(error)
-    return error if explanation is None else ConfigurationError(explanation)
+def _end_with_parent() -> None:
+    """Else this process would wait for ever for a server that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
-def _success(result: Any) -> bytes:
-    return pickle.dumps((result, None, None))
-
-
-def _failure(error: Exception) -> bytes:
-    trace = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
+def _load(load: Callable[[], SentencePredictor], limits: Limits) -> None:
+    global _answerer
     try:
-        reply = pickle.dumps((None, error, trace))
-        pickle.loads(reply)
+        _answerer = Answerer(load(), limits)
+        _answerer.warm_up()
+    except Exception as error:
+        raise _sendable(error) from error
+    # What is there now stays. To look through it for garbage would take a third of a second each time.
+    gc.collect()
+    gc.freeze()
+
+
+def _answer(objects: Sequence[Asked]) -> list[Answer]:
+    assert _answerer is not None
+    return _answerer.answer(objects)
+
+
+def _sendable(error: Exception) -> Exception:
+    explanation = None if os.environ.get("ALLENNLP_DEBUG") else explain(error)
+    if explanation is not None:
+        return ConfigurationError(explanation)
+    try:
+        pickle.loads(pickle.dumps(error))
     except Exception:
-        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), trace))
-    return reply
+        return RuntimeError(describe(error))
+    return error

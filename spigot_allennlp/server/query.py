@@ -1,18 +1,11 @@
-from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import accumulate
+import re
 from typing import Any
 
-from allennlp.common.checks import ConfigurationError
-from allennlp.common.util import JsonDict
-
-from spigot_allennlp.data.format_error import FormatError
-from spigot_allennlp.data.tagger import TaggedSentence
-from spigot_allennlp.drawing import draw_graph, draw_tree
-from spigot_allennlp.predictors.lines import join_outputs
-from spigot_allennlp.predictors.sentence_input import SentenceTagger, read_sentences
+from spigot_allennlp.data.json_line import shortened_json
+from spigot_allennlp.server.answerer import Answer, Asked
 from spigot_allennlp.server.limits import Limits
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")  # spaCy divides where this does, at most, but for contractions and units
 
 
 class QueryError(Exception):
@@ -21,6 +14,10 @@ class QueryError(Exception):
 
 class NoTaggerError(Exception):
     """What a client asked needs a tagger that is not installed; the message says what to install."""
+
+
+class ModelError(Exception):
+    """The model failed; the message says how."""
 
 
 class Query:
@@ -42,98 +39,63 @@ class Query:
         if not objects:
             raise QueryError("expected at least one object, found none")
         _check("sentences", len(objects), limits.max_sentences)
-        self._objects = objects
+        self.objects = objects
+        self.sizes: list[int] = []
+        """How many tokens they have, about."""
         self._limits = limits
-        self._sizes: list[int] = []
         # Before anything is tagged, which takes time: a word of raw text is at least one token.
         num_characters = num_tokens = 0
         for index, json_dict in enumerate(objects):
-            with self._naming(index):
+            try:
                 if not isinstance(json_dict, dict):
-                    raise QueryError(f"expected a JSON object, found {type(json_dict).__name__}")
+                    raise QueryError(f"expected a JSON object, found {shortened_json(json_dict)}")
                 values = [json_dict.get(key) for key in ("sentence", "text", "tokens")]
                 texts = [value for value in values if isinstance(value, str)]
                 words = [word for text in texts for word in text.split()]
                 longest = max(map(len, words), default=0)
                 _check("characters in a word of raw text", longest, limits.max_characters_per_word)
                 num_characters += sum(map(len, texts))
-                size = len(words) + sum(len(value) for value in values if isinstance(value, list))
+                size = sum(len(value) for value in values if isinstance(value, list))
                 if "text" not in json_dict:
-                    _check("tokens in a sentence", size, limits.max_tokens_per_sentence)
-                num_tokens += size
-        _check("characters of raw text", num_characters, limits.max_characters)
+                    _check("tokens in a sentence", size + len(words), limits.max_tokens_per_sentence)
+                num_tokens += size + len(words)
+            except QueryError as error:
+                raise self._at(index, error) from None
+            _check("characters of raw text", num_characters, limits.max_characters)
+            size += sum(len(_TOKEN.findall(text)) for text in texts)
+            self.sizes.append(min(max(size, 1), limits.max_tokens))  # with more it will be refused
         _check("tokens", num_tokens, limits.max_tokens)
 
-    def read(self, tagger: SentenceTagger) -> list[TaggedSentence]:
+    def asked(self, pictures: bool) -> list[Asked]:
+        """What a model is asked."""
+        return [Asked(json_dict, pictures) for json_dict in self.objects]
+
+    def outputs(self, answers: list[Answer]) -> list[str]:
         """
-        The sentences of all objects.
+        The JSON of the outputs for all objects.
+
+        # Parameters
+
+        answers : `list[Answer]`
+            Those of a model, up to the first that is not good.
 
         # Raises
 
         `QueryError`, if an object is not of a form that the predictor knows, or there is too much in them;
-        `NoTaggerError`, if one is raw text and no tagger is installed.
+        `NoTaggerError`, if one is raw text and no tagger is installed; `ModelError`, if the model fails on one.
         """
-        limits = self._limits
-        found: list[TaggedSentence] = []
-        for index, json_dict in enumerate(self._objects):
-            with self._naming(index):
-                max_tokens = limits.max_tokens if "text" in json_dict else limits.max_tokens_per_sentence
-                try:
-                    sentences = read_sentences(json_dict, tagger, max_tokens)
-                except ValueError as error:
-                    raise QueryError(str(error)) from error
-                except ConfigurationError as error:
-                    raise NoTaggerError(str(error)) from error
-                _check("tokens in a sentence", max(map(num_tokens, sentences)), limits.max_tokens_per_sentence)
-            self._sizes.append(len(sentences))
-            found += sentences
-            _check("sentences", len(found), limits.max_sentences)
-            _check("tokens", sum(map(num_tokens, found)), limits.max_tokens)
-        return found
+        kinds = {422: QueryError, 501: NoTaggerError, 500: ModelError}
+        for index, answer in enumerate(answers):
+            if answer.status != 200:
+                error = kinds[answer.status](answer.content)
+                raise self._at(index, error) if isinstance(error, QueryError) else error
+        _check("sentences", sum(answer.num_sentences for answer in answers), self._limits.max_sentences)
+        _check("tokens", sum(answer.num_tokens for answer in answers), self._limits.max_tokens)
+        return [answer.content for answer in answers]
 
-    @contextmanager
-    def _naming(self, index: int) -> Iterator[None]:
+    def _at(self, index: int, error: QueryError) -> QueryError:
         """Says which object is wrong, where there are several."""
-        try:
-            yield
-        except QueryError as error:
-            if len(self._objects) == 1:
-                raise
-            raise QueryError(f"at index {index}: {error}") from error
-
-    def fault(self, error: FormatError) -> QueryError:
-        """What the client is told of a sentence that the model does not take, the one at `error.position`."""
-        index = bisect_right(list(accumulate(self._sizes)), error.position)
-        try:
-            with self._naming(index):
-                raise QueryError(str(error))
-        except QueryError as named:
-            return named
-
-    def answer(self, outputs: list[JsonDict]) -> list[JsonDict]:
-        """What the objects are answered with, from the outputs of the sentences that were read."""
-        remaining = iter(outputs)
-        return [
-            join_outputs(json_dict, [next(remaining) for _ in range(size)])
-            for json_dict, size in zip(self._objects, self._sizes, strict=True)
-        ]
-
-
-def num_tokens(sentence: TaggedSentence) -> int:
-    """The tokens of a sentence, without ROOT."""
-    return len(sentence.tokens)
-
-
-def add_pictures(answer: JsonDict) -> JsonDict:
-    """The answer to an object, with `pictures` of each sentence: its `tree` and its `graph`, as far as it has them."""
-    for output in answer.get("sentences", [answer]):
-        pictures = {}
-        if "heads" in output:
-            pictures["tree"] = draw_tree(output["tokens"], output["heads"], output.get("head_tags"))
-        if "arcs" in output:
-            pictures["graph"] = draw_graph(output["tokens"], output["arcs"], output["tops"])
-        output["pictures"] = pictures
-    return answer
+        return QueryError(f"at index {index}: {error}") if len(self.objects) > 1 else error
 
 
 def _check(what: str, found: int, limit: int) -> None:

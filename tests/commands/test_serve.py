@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -66,7 +67,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
 def test_another_packages_predictor_is_refused(archive_file):
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
     with pytest.raises(ConfigurationError, match="a predictor of spigot_allennlp, found TextClassifierPredictor"):
-        serve(archive_file, "text_classifier")
+        serve(archive_file, "text_classifier", port=0)
 
 
 @pytest.mark.parametrize("option", ["num_workers", "num_threads"])
@@ -74,6 +75,22 @@ def test_there_is_at_least_one(option):
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
     with pytest.raises(ConfigurationError, match=f"{option} must be a positive number, but is 0"):
         serve("model.tar.gz", **{option: 0})
+
+
+def test_an_address_that_is_taken_is_told_before_anything_is_loaded():
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        expected = f"expected an address that is free, found 127.0.0.1, port {port}: .* Address already in use"
+        with pytest.raises(ConfigurationError, match=expected):
+            serve("nowhere.tar.gz", port=port)
+
+
+@pytest.mark.usefixtures("quick_model_processes")
+def test_what_is_wrong_with_the_archive_ends_it(tmp_path):
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    with pytest.raises(ConfigurationError, match=r"nowhere\.tar\.gz not found"):
+        serve(tmp_path / "nowhere.tar.gz", port=0)
 
 
 # The command, with models in forks in place of new interpreters.
@@ -95,19 +112,15 @@ def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
     options = ["--archive-path", archive_file, "--port", port, "--timeout", PATIENCE]
     process = Program(SERVE, "spigot-serve", *options)
     try:
-        while process.status is None:
-            try:
-                with socket.create_connection(("127.0.0.1", port)) as connection:
-                    body = json.dumps([SENTENCE] * 100).encode()
-                    head = f"POST /predict_batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-                    connection.sendall(head.encode() + body[:-1])
-                    wait_until_in_progress(port)
-                    process.send(signal.SIGTERM)
-                    connection.sendall(body[-1:])
-                    answer = connection.makefile("rb").read()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.2)
+        wait_until_ready(port, process)
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            body = json.dumps([SENTENCE] * 100).encode()
+            head = f"POST /predict_batch HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body[:-1])
+            wait_until_in_progress(port)
+            process.send(signal.SIGTERM)
+            connection.sendall(body[-1:])
+            answer = connection.makefile("rb").read()
         process.wait(PATIENCE)
     finally:
         process.kill()
@@ -118,6 +131,15 @@ def test_the_command_serves_and_stops_on_sigterm_after_answering(archive_file):
     assert "Traceback" not in process.errors
     logged = [json.loads(line) for line in process.out.splitlines()]
     assert (logged[-1]["path"], logged[-1]["status"]) == ("/predict_batch", 200)
+
+
+def wait_until_ready(port, process):
+    while process.status is None:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
+                return
+        time.sleep(0.2)
+    raise AssertionError(process.errors)
 
 
 def wait_until_in_progress(port):

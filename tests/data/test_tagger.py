@@ -108,6 +108,15 @@ class TestTagger:
             tagger.tag([f"yxcv{number}"])
         assert len(strings) == before
 
+    def test_it_remembers_no_more_lemmas_than_it_may(self, tagger, monkeypatch):
+        monkeypatch.setattr(module, "_MAX_LEMMAS", 30)
+        cache = tagger._pipeline.get_pipe("lemmatizer").cache
+        sizes = []
+        for number in range(20):
+            assert tagger.sentence(f"Anna wants qwertz{number} and asdf{number}.").lemmas[1] == "want"
+            sizes.append(len(cache))
+        assert max(sizes) > 5 and max(sizes) <= 30
+
 
 class TestPipelines:
     @pytest.fixture

@@ -198,7 +198,7 @@ COMMANDS = {
         "--output",
         "{folder}/a.html",
     ],
-    "serve": ["spigot-serve", "--archive-path", "{archive}", "--port", "1", "--num-workers", "1"],
+    "serve": ["spigot-serve", "--archive-path", "{archive}", "--port", "0", "--num-workers", "1"],
     "pretrained": [
         "train",
         "fixtures/dependency_parser.jsonnet",

@@ -83,7 +83,7 @@ class TestInput:
             ({}, "expected one of 'sentence', 'text' and 'tokens', found"),
             ({"sentence": "Anna", "text": "Anna"}, "expected one of"),
             ({"sentence": ["Anna"]}, "'sentence' must be a string"),
-            ({"text": None}, "'text' must be a string, found None"),
+            ({"text": None}, "'text' must be a string, found null"),
             ({"text": "\ud800"}, "'text' must be Unicode"),
             ({"tokens": "Anna wants"}, "'tokens' must be a list of strings"),
             ({**SENTENCE, "tags": [1, 2, 3, 4]}, "'tags' must be a list of strings"),
@@ -95,12 +95,12 @@ class TestInput:
             ({"tokens": ["\udfff"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must be Unicode"),
             (
                 {**SENTENCE, "tag": ["X"]},
-                "expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, found 'tag'",
+                'expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, found "tag"',
             ),
-            ({"sentence": "Anna", "tags": ["X"]}, "expected no other keys than sentence, explain, id, found 'tags'"),
+            ({"sentence": "Anna", "tags": ["X"]}, 'expected no other keys than sentence, explain, id, found "tags"'),
             ({"text": "Anna", "\ud800": 1}, "expected no other keys than text, explain, id, found"),
             ({**SENTENCE, "id": [1]}, r"'id' must be a string or a whole number, found \[1\]"),
-            ({**SENTENCE, "id": True}, "'id' must be a string or a whole number, found True"),
+            ({**SENTENCE, "id": True}, "'id' must be a string or a whole number, found true"),
             ({**SENTENCE, "id": "a\nb"}, "'id' must not be empty nor have line ends"),
             ({**SENTENCE, "id": "\ud800"}, "'id' must be Unicode"),
         ],
@@ -129,7 +129,7 @@ class TestInput:
         assert {key: output[key] for key in kept} == kept
         with pytest.raises(
             ValueError,
-            match="than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, document, tops, found 'page'",
+            match='than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, document, tops, found "page"',
         ):
             predictor.predict_json({**SENTENCE, "page": 1})
         with pytest.raises(ValueError, match="'document' must be Unicode"):

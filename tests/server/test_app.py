@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import socket
@@ -11,7 +12,7 @@ from allennlp.common.checks import ConfigurationError
 from benchmarks.malformed import MALFORMED, TOO_MUCH
 from tests import PATIENCE
 from tests.server.echo import EchoPredictor
-from tests.server.serving import serving
+from tests.server.serving import Limits, LocalModel, create_app, serving, until_ready
 
 SENTENCE = {"tokens": ["a", "b"], "tags": ["X", "Y"], "lemmas": ["a", "b"]}
 WARM_UP = 2  # batches
@@ -86,7 +87,7 @@ class TestPredict:
 
 
 class TestErrors:
-    def test_malformed_bodies_have_a_reason(self, client, predictor):
+    def test_malformed_bodies_have_a_reason(self, client):
         assert len(set(MALFORMED)) == len(MALFORMED) >= 60
         for malformed in MALFORMED + TOO_MUCH:
             response = client.post(malformed.path, content=malformed.body)
@@ -94,7 +95,7 @@ class TestErrors:
             error = response.json()
             assert error.keys() == {"error", "request_id"}
             assert "expected" in error["error"] or "must" in error["error"]
-        assert len(predictor.batches) == WARM_UP
+            assert not any(word in error["error"] for word in ("None", "True", "False", "NoneType", "dict"))
 
     def test_a_batch_has_the_index_of_the_object_that_is_wrong(self, client):
         response = client.post("/predict_batch", json=[SENTENCE, SENTENCE, {**SENTENCE, "tags": None}])
@@ -109,8 +110,9 @@ class TestErrors:
             assert response.status_code == 413
             assert response.json()["error"] == "expected at most 1000 bytes in the body, found more"
 
-    def test_a_full_queue_says_when_to_come_back(self, predictor, threads):
-        with serving(predictor, max_pending=2) as url, httpx.Client(base_url=url) as client:
+    @pytest.mark.parametrize("limits", [{"max_pending": 2}, {"max_pending_tokens": 5}])
+    def test_a_full_queue_says_when_to_come_back(self, predictor, threads, limits):
+        with serving(predictor, **limits) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
             hold(predictor)
             accepted = []
             for _ in range(2):
@@ -185,15 +187,48 @@ class TestErrors:
         assert response.json().keys() == {"error", "request_id"}
 
 
-class TestStarting:
-    def test_without_a_tagger_the_server_starts(self, predictor, monkeypatch, caplog):
-        def sentence(text, max_tokens):
-            raise ConfigurationError("install a pipeline")
+class SlowModel(LocalModel):
+    """Starts only when the predictor may go on."""
 
-        monkeypatch.setattr(predictor.tagger, "sentence", sentence)
-        with serving(predictor) as url:
+    async def start(self):
+        await asyncio.to_thread(self._answerer._predictor.may_go_on.wait, PATIENCE)
+        await super().start()
+
+
+class TestStarting:
+    def test_it_answers_at_once_and_is_ready_when_the_model_is(self, predictor):
+        predictor.may_go_on.clear()
+        with serving(predictor, make_model=SlowModel, wait_until_ready=False) as url:
+            assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+            for method, path in (("GET", "/ready"), ("POST", "/predict"), ("POST", "/predict_batch")):
+                body = [SENTENCE] if path == "/predict_batch" else SENTENCE
+                response = httpx.request(method, f"{url}{path}", json=body)
+                assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+                assert response.json()["error"] == "the model is being loaded, come back later"
+            predictor.may_go_on.set()
+            until_ready(url)
+            assert httpx.get(f"{url}/ready").json() == {"status": "ready"}
             assert httpx.post(f"{url}/predict", json=SENTENCE).status_code == 200
-        assert "Raw text will be refused: install a pipeline" in caplog.text
+
+    def test_what_loading_the_model_raises_is_told(self):
+        class BrokenModel(LocalModel):
+            async def start(self):
+                raise OSError("no memory")
+
+        errors = []
+        told = asyncio.Event()
+
+        async def start():
+            app = create_app(lambda: BrokenModel(EchoPredictor(), Limits()), on_failure=tell)
+            async with app.router.lifespan_context(app):
+                await asyncio.wait_for(told.wait(), PATIENCE)
+
+        def tell(error):
+            errors.append(str(error))
+            told.set()
+
+        asyncio.run(start())
+        assert errors == ["no memory"]
 
     def test_stopping_finishes_what_was_accepted(self, predictor, threads):
         with serving(predictor) as url:
@@ -204,6 +239,29 @@ class TestStarting:
         assert answer.result().json()["tokens"] == ["a", "b"]
 
 
+class TestClientsThatGo:
+    def test_what_they_asked_is_not_begun(self, client, predictor, threads, caplog):
+        caplog.set_level(logging.INFO, logger="spigot_allennlp.server._access_log")
+        hold(predictor)
+        first = threads.submit(client.post, "/predict", json={"sentence": "first"})
+        assert predictor.begun.acquire(timeout=PATIENCE)
+        body = json.dumps({"sentence": "gone"}).encode()
+        head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        connections = [socket.create_connection((client.base_url.host, client.base_url.port)) for _ in range(5)]
+        for connection in connections:
+            connection.sendall(head + body)
+        wait_until_pending(client, 6)
+        for connection in connections:
+            connection.close()
+        wait_until_pending(client, 1, at_most=1)
+        predictor.may_go_on.set()
+        assert first.result().status_code == 200
+        assert client.post("/predict", json={"sentence": "last"}).status_code == 200
+        assert predictor.batches[WARM_UP:] == [["first"], ["last"]]
+        logged = [json.loads(record.message) for record in caplog.records if record.name.endswith("access_log")]
+        assert [entry["status"] for entry in logged if entry["path"] == "/predict"] == [499] * 5 + [200, 200]
+
+
 class TestObservation:
     def test_the_access_log_has_an_object_for_each_request(self, predictor, caplog):
         caplog.set_level(logging.INFO, logger="spigot_allennlp.server._access_log")
@@ -212,6 +270,7 @@ class TestObservation:
             ids.append(client.get("/no%0Athing", headers={"X-Request-ID": 'no" good'}).headers["X-Request-ID"])
             ids.append(client.get("/health", headers={"X-Request-ID": "mine"}).headers["X-Request-ID"])
         records = [json.loads(record.message) for record in caplog.records if record.name.endswith("access_log")]
+        records = [record for record in records if record["path"] != "/ready"]
         assert [(r["method"], r["path"], r["status"]) for r in records] == [
             ("POST", "/predict", 200),
             ("GET", "/no\nthing", 404),
@@ -222,12 +281,22 @@ class TestObservation:
 
     def test_metrics_count_requests_and_batches(self, client):
         client.post("/predict", json=SENTENCE)
-        client.post("/predict", json={})
+        client.post("/predict", json={"words": ["a"]})
         client.get("/nothing")
         assert metric(client, 'spigot_requests_total{path="/predict",status="200"}') == "1.0"
         assert metric(client, 'spigot_requests_total{path="/predict",status="422"}') == "1.0"
         assert metric(client, 'spigot_requests_total{path="other",status="404"}') == "1.0"
-        assert metric(client, "spigot_batch_sentences_sum") == "1.0"
+        assert metric(client, "spigot_batch_objects_sum") == "2.0"
+        assert metric(client, "spigot_models_ready") == "1.0"
+
+    def test_head_is_answered_where_get_is(self, client):
+        for path in ("/", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/static/page.js"):
+            got, response = client.get(path), client.head(path)
+            assert (response.status_code, response.content) == (200, b""), path
+            assert response.headers["Content-Type"] == got.headers["Content-Type"]
+        response = client.head("/predict")
+        assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+        assert metric(client, 'spigot_requests_total{path="/health",status="200"}') == "2.0"
 
 
 class TestPages:
@@ -240,7 +309,7 @@ class TestPages:
 
     def test_the_interface_is_described(self, client):
         paths = client.get("/openapi.json").json()["paths"]
-        assert paths.keys() == {"/predict", "/predict_batch", "/health"}
+        assert paths.keys() == {"/predict", "/predict_batch", "/health", "/ready"}
         for path in ("/predict", "/predict_batch"):
             operation = paths[path]["post"]
             assert operation["responses"].keys() == {"200", "413", "422", "500", "501", "503", "504"}
@@ -253,7 +322,7 @@ def metric(client, name):
     return next(line.rpartition(" ")[2] for line in lines if line.startswith(name + " "))
 
 
-def wait_until_pending(client, num_requests):
+def wait_until_pending(client, at_least, at_most=1000):
     deadline = time.monotonic() + PATIENCE
-    while float(metric(client, "spigot_requests_pending")) < num_requests:
+    while not at_least <= float(metric(client, "spigot_requests_pending")) <= at_most:
         assert time.monotonic() < deadline

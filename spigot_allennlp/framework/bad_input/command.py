@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import sys
 import tarfile
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -19,8 +20,9 @@ from allennlp.common.params import parse_overrides, with_overrides
 from allennlp.common.plugins import LOCAL_PLUGINS_FILENAME, discover_file_plugins
 from allennlp.models.archival import CONFIG_NAME
 
+from spigot_allennlp.framework.archive_safety import Trust, check_archive
 from spigot_allennlp.framework.bad_input.archive import load_archive
-from spigot_allennlp.framework.bad_input.explanation import explain
+from spigot_allennlp.framework.bad_input.explanation import explain, naming
 from spigot_allennlp.framework.bad_input.files import fault_of_disk, overwritten
 from spigot_allennlp.framework.bad_input.settings import fault_of_file, fault_of_setting, names_ours, strings
 
@@ -78,10 +80,22 @@ class Command:
         reads_config = not self.options.keys().isdisjoint({"param_path", "archive_file"})
         return reads_config and any(plugin.partition(".")[0] == "spigot_allennlp" for plugin in plugins)
 
+    @property
+    def trust(self) -> Trust:
+        """Whose code an archive may name: that of the packages which the user has named."""
+        return Trust.by_user(self.options.get("include_package", ()), self.options.get("trust", False))
+
     def check(self) -> None:
-        """Raises a `ConfigurationError`, if the command is to write over what it reads."""
+        """
+        Raises a `ConfigurationError`, if the command is to write over what it reads, or to load an archive that is not
+        to be trusted. That is so of every archive: it says itself whose it is.
+        """
         if self.name in ("predict", "evaluate") and (path := overwritten(self.options)) and self.is_ours:
             raise ConfigurationError(f"expected another file for the output than for the input, found {path} for both")
+        if self.name in ("predict", "evaluate"):
+            archive_file = self.options["archive_file"]
+            with naming(archive_file), suppress(FileNotFoundError, EOFError, tarfile.TarError, zlib.error):
+                check_archive(archive_file, self.options["overrides"], self.trust)
 
     def explain(self, error: BaseException) -> Optional[str]:
         """As the function `explain`, of errors in other people's code too."""
@@ -171,6 +185,12 @@ def running_command() -> Optional[Command]:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     is_one = (name in sys.modules or getattr(spec, "name", None) == name) and multiprocessing.parent_process() is None
     return Command(sys.argv[1:]) if is_one else None
+
+
+def running_trust() -> Trust:
+    """Whose code an archive may name in this program."""
+    command = running_command()
+    return Trust() if command is None else command.trust
 
 
 def _read_config(archive_file: str) -> dict[str, Any]:
