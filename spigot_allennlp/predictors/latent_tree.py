@@ -7,7 +7,7 @@ from overrides import overrides
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.predictors.sentence import SentencePredictor
-from spigot_allennlp.predictors.sentence_input import Sentence, SentencePair, read_pair
+from spigot_allennlp.predictors.sentence_input import PlainSentence, Sentence, SentencePair, read_pair
 
 
 @Predictor.register("spigot_latent_tree_classifier")
@@ -39,7 +39,7 @@ class LatentTreePredictor(SentencePredictor):
         return super()._read_sentences(json_dict, max_tokens)
 
     @overrides
-    def _to_instance(self, sentence: Sentence) -> Instance:
+    def _to_instance(self, sentence: PlainSentence) -> Instance:
         if not isinstance(sentence, SentencePair):
             return super()._to_instance(sentence)
         return self._dataset_reader.text_to_instance(*sentence.premise[:3], hypothesis=sentence.hypothesis)
