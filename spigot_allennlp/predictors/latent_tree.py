@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Optional
 
 from allennlp.common.util import JsonDict
 from allennlp.data import Instance
