@@ -4,12 +4,10 @@ CoNLL-U, MRP or the JSON of predictions.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from allennlp.commands.subcommand import Subcommand
 from allennlp.common.checks import ConfigurationError
@@ -19,8 +17,8 @@ from spigot_allennlp.data.blocks import read_file
 from spigot_allennlp.data.conversion import FORMATS, READERS, Conversion
 from spigot_allennlp.data.exchange import TAG_COLUMNS
 from spigot_allennlp.framework.bad_input import explained
+from spigot_allennlp.framework.whole_file import STANDARD, open_whole
 
-_STANDARD = "-"
 _SUFFIXES = {".conll": "conllu", ".jsonl": "json", **{f".{name}": name for name in FORMATS}}
 
 
@@ -51,7 +49,7 @@ def _convert_from_args(args: argparse.Namespace) -> None:
         not args.no_comments,
         args.framework,
     )
-    with explained(OSError), _open_input(args.input) as lines, _open_output(args.output) as output:
+    with explained(OSError), _open_input(args.input) as lines, open_whole(args.output) as output:
         for text in conversion.convert(lines, args.input):
             output.write(text.encode())
     print(conversion.summary(), file=sys.stderr)
@@ -60,34 +58,11 @@ def _convert_from_args(args: argparse.Namespace) -> None:
 @contextmanager
 def _open_input(name: str) -> Iterator[Iterable[bytes]]:
     """The lines of a file, or of the standard input."""
-    if name == _STANDARD:
+    if name == STANDARD:
         yield sys.stdin.buffer
     else:
         with closing(read_file(name)) as lines:
             yield lines
-
-
-@contextmanager
-def _open_output(name: str) -> Iterator[BinaryIO]:
-    """The standard output, or a file that has its name only when it is whole; a device or a pipe as it is."""
-    if name == _STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(os.path.realpath(name))
-    if not path.parent.is_dir() or path.is_dir():
-        raise ConfigurationError(f"expected a file to write in an existing folder, found {name}")
-    if path.exists() and not path.is_file():
-        with open(path, "wb") as file:
-            yield file
-        return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "xb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _find_format(name: str, option: str) -> str:

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -38,7 +39,12 @@ class Serve(Subcommand):
     def add_subparser(self, parser: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description = "Serve a model over HTTP, with a page to try it. Needs the extra `serve`."
         subparser = parser.add_parser(self.name, description=description, help="Serve a model over HTTP.")
-        subparser.add_argument("--archive-path", required=True, help="path to a trained model, a model.tar.gz")
+        subparser.add_argument(
+            "--archive-path",
+            required=True,
+            action="append",
+            help="path to a trained model, a model.tar.gz; given twice, the page compares two",
+        )
         subparser.add_argument("--predictor", help="name of the predictor, if not that of the model")
         subparser.add_argument(
             "--predictor-args", type=json.loads, default={}, help="JSON object of arguments to the predictor"
@@ -58,7 +64,7 @@ class Serve(Subcommand):
 
 
 def serve(
-    archive_path: str | os.PathLike[str],
+    archive_path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     predictor_name: Optional[str] = None,
     predictor_args: Optional[dict[str, Any]] = None,
     overrides: str = "",
@@ -77,7 +83,8 @@ def serve(
 
     # Parameters
 
-    archive_path : `str | os.PathLike[str]`
+    archive_path : `str | os.PathLike[str]`, or a list of such
+        Of several, all but the first are below `archives/2/`, `archives/3/`, …
     predictor_name : `str`, optional (default = `None`)
         By default that of the model.
     predictor_args : `dict[str, Any]`, optional (default = `None`)
@@ -88,7 +95,7 @@ def serve(
     host : `str`, optional (default = `"127.0.0.1"`)
     port : `int`, optional (default = `8000`)
     num_workers : `int`, optional (default = `2`)
-        Batches that are predicted at once, each in a process with a copy of the model.
+        Batches that are predicted at once, of each archive, each in a process with a copy of the model.
     num_threads : `int`, optional (default = `1`)
         Of PyTorch, for each of them. More than one can be far slower where anything else runs on the machine.
     include_package : `Sequence[str]`, optional
@@ -108,14 +115,16 @@ def serve(
         from spigot_allennlp.server._access_log import write_access_log
         from spigot_allennlp.server._app import create_app
         from spigot_allennlp.server._connections import BACKLOG, connections
+        from spigot_allennlp.server._several import join_apps, name_others
+        from spigot_allennlp.server.description import describe_archive
         from spigot_allennlp.server.model_process import ModelProcess
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error}: install the extra `serve` of this package") from error
     positive("num_workers", num_workers)
     positive("num_threads", num_threads)
+    archive_paths = [archive_path] if isinstance(archive_path, (str, os.PathLike)) else list(archive_path)
     load = partial(
         _load,
-        archive_path=archive_path,
         predictor_name=predictor_name,
         predictor_args=predictor_args,
         overrides=overrides,
@@ -131,8 +140,13 @@ def serve(
         failures.append(error)
         server.should_exit = True
 
+    descriptions = name_others([describe_archive(path, overrides) for path in archive_paths])
+    apps = [
+        create_app(partial(ModelProcess, partial(load, archive_path=path), limits), limits, num_workers, stop, one)
+        for path, one in zip(archive_paths, descriptions, strict=True)
+    ]
     config = uvicorn.Config(
-        create_app(partial(ModelProcess, load, limits), limits, num_workers, stop),
+        join_apps(apps),
         http=connections(limits),
         ws="none",
         backlog=BACKLOG,
@@ -143,6 +157,8 @@ def serve(
     )
     server = uvicorn.Server(config)
     write_access_log()
+    # A thread that draws for the page gives way to whoever answers /health after one millisecond, not five.
+    sys.setswitchinterval(0.001)
     # AllenNLP's handler raises wherever the program happens to be. uvicorn sets its own while it runs, and
     # afterwards sends the signal again to whatever was set before, when there is nothing left to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -20,6 +20,22 @@ READERS = (*FORMATS, "sdp2014")
 
 Content = dict[str, Any]
 
+
+def recognize(text: bytes) -> str:
+    """The format that sentences seem to have: "json", "sdp" or "conllu"."""
+    for line in text.splitlines():
+        cells = line.split(b"\t")
+        if line.startswith(b"{"):
+            return "json"
+        if line.startswith(HEADER.encode()):
+            return "sdp"
+        if len(cells) > 1:
+            # The columns `top` and `pred` of SDP, the latter ones of its augmented variant.
+            flags = [cells[4:6], cells[6:8]]
+            return "sdp" if any(found and {b"+", b"-"}.issuperset(found) for found in flags) else "conllu"
+    return "conllu"
+
+
 _CALLED = {"extra_rows": "multiword tokens and empty nodes", "mrp": "what MRP says of a line"}
 
 

@@ -10,7 +10,7 @@ from allennlp.nn import InitializerApplicator
 from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.data.format_error import FormatError
-from spigot_allennlp.models.extras import rounded
+from spigot_allennlp.models.extras import head_probabilities, name_head_probabilities, rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.models.stage import check_structure
@@ -110,6 +110,7 @@ class DependencyParser(Parser):
         graph: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
         forbidden_arcs: Optional[torch.Tensor] = None,
+        frames: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -123,15 +124,18 @@ class DependencyParser(Parser):
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
         forbidden_arcs : `torch.Tensor`, optional (default = `None`)
             `(batch, length, length)` bool, `[modifier, head]`: arcs that the predicted tree must not have.
+        frames : `torch.Tensor`, optional (default = `None`)
+            Not used, as `graph`.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
             `heads`, `(batch, length)` int64; `head_tags` likewise, with labels only; `mask`; and `loss`, summed over
             the batch, where gold trees are given. In evaluation, what [`extras`](./extras.md) ask for:
-            `head_probabilities` and `head_tag_probabilities`, `(batch, length)`, of what is predicted;
-            `tree_probability`, `(batch,)`; `tree_alternatives` and `tree_samples`, for each sentence a list of
-            dictionaries with `heads`, `head_tags`, `score` and `probability`.
+            `head_tag_probabilities`, `(batch, length)`, of the predicted labels;
+            [`head_probabilities`](./extras.md#head_probabilities) and what goes with them; `tree_alternatives` and
+            `tree_samples`, for each sentence a list of dictionaries with `heads`, `head_tags`, `score` and
+            `probability`.
         """
         check_word_pieces(self, tokens, metadata)
         encoded, mask = self.encode(tokens)
@@ -214,9 +218,7 @@ class DependencyParser(Parser):
             if self.tells(probabilities=True):
                 output["head_tag_probabilities"] = label_scores.softmax(dim=2).amax(dim=2)
         if self.tells(probabilities=True):
-            marginals = self.structure.marginals(scores.detach(), mask)
-            output["head_probabilities"] = marginals.gather(2, output["heads"].unsqueeze(2)).squeeze(2)
-            output["tree_probability"] = self.structure.log_prob(predicted, scores.detach(), mask).exp()
+            output.update(head_probabilities(self.structure, scores, mask, predicted))
         if self.tells():
             for name, others in self.extras.others(self.structure, scores, mask).items():
                 others.readable = [self._read_tree(encoded, tree, mask) for tree in others.structures]
@@ -261,11 +263,10 @@ class DependencyParser(Parser):
         of their labels; probabilities, where they are asked for, likewise.
         """
         mask = output_dict.pop("mask")
-        for name in ("head_probabilities", "head_tag_probabilities"):
-            if name in output_dict:
-                output_dict[name] = [[rounded(value) for value in row] for row in _rows(output_dict[name], mask)]
-        if "tree_probability" in output_dict:
-            output_dict["tree_probability"] = list(map(rounded, output_dict["tree_probability"]))
+        name_head_probabilities(output_dict, mask.sum(dim=1).tolist())
+        if "head_tag_probabilities" in output_dict:
+            rows = _rows(output_dict["head_tag_probabilities"], mask)
+            output_dict["head_tag_probabilities"] = [list(map(rounded, row)) for row in rows]
         output_dict["heads"] = _rows(output_dict["heads"], mask)
         if "head_tags" in output_dict:
             output_dict["head_tags"] = self._read_labels(output_dict["head_tags"], mask)

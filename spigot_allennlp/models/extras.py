@@ -1,5 +1,6 @@
 """What a parser tells beside its best structure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -52,6 +53,58 @@ class Extras:
             for others in found.values():
                 others.log_probabilities = structure.log_prob(others.structures, scores, mask)
         return found
+
+
+def head_probabilities(
+    structure: Structure, scores: torch.Tensor, mask: torch.Tensor, predicted: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """
+    How probable the heads of predicted trees are, by the distribution `exp(scores . z)` over all trees.
+
+    # Parameters
+
+    structure : `Structure`
+    scores, predicted : `torch.Tensor`
+        `(batch, length, length)`, `[modifier, head]`; the trees 0/1.
+    mask : `torch.Tensor`
+        `(batch, length)` bool.
+
+    # Returns
+
+    `dict[str, torch.Tensor]`
+        `head_probabilities`, `(batch, length)`; `next_heads` int64 and `next_head_probabilities`, likewise, of the most
+        probable among all other heads; `tree_probability`, `(batch,)`.
+    """
+    scores = scores.detach()
+    marginals = structure.marginals(scores, mask)
+    heads = predicted.argmax(dim=2, keepdim=True)
+    # Also what rounding has left of impossible heads is less than any probability.
+    others = marginals.scatter(2, heads, -1.0).max(dim=2)
+    return {
+        "head_probabilities": marginals.gather(2, heads).squeeze(2),
+        "next_heads": others.indices,
+        "next_head_probabilities": others.values.clamp(min=0.0),
+        "tree_probability": structure.log_prob(predicted, scores, mask).exp(),
+    }
+
+
+def name_head_probabilities(output_dict: dict[str, Any], lengths: Sequence[int]) -> None:
+    """
+    Makes lists of what [`head_probabilities`](#head_probabilities) has found, one for each sentence, without ROOT. The
+    next head is -1 where no other is possible.
+    """
+    if "head_probabilities" not in output_dict:
+        return
+    for name in ("head_probabilities", "next_head_probabilities", "next_heads"):
+        rows = output_dict[name].tolist()
+        output_dict[name] = [row[1:length] for row, length in zip(rows, lengths, strict=True)]
+    for name in ("head_probabilities", "next_head_probabilities"):
+        output_dict[name] = [list(map(rounded, row)) for row in output_dict[name]]
+    output_dict["next_heads"] = [
+        [head if probability else -1 for head, probability in zip(heads, probabilities, strict=True)]
+        for heads, probabilities in zip(output_dict["next_heads"], output_dict["next_head_probabilities"], strict=True)
+    ]
+    output_dict["tree_probability"] = list(map(rounded, output_dict["tree_probability"]))
 
 
 @dataclass

@@ -12,11 +12,12 @@ from allennlp.nn.util import get_text_field_mask
 from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.checks import not_negative
+from spigot_allennlp.models.extras import Extras, head_probabilities, name_head_probabilities
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import check_widths
 from spigot_allennlp.models.stage import count_classes, name_classes, read_weights
 from spigot_allennlp.modules import Composition, TreeLoss
-from spigot_allennlp.structures import registered_name
+from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates import StructuredArgmax
 from spigot_allennlp.training.metrics import Accuracy, AttachmentScores
 
@@ -142,6 +143,7 @@ class LatentTreeClassifier(Model):
         self.tree_loss_weight = not_negative("tree_loss_weight", tree_loss_weight)
         self.accuracy = Accuracy()
         self.attachment_scores = AttachmentScores()
+        self.extras = Extras()
         initialize(self, initializer)
 
     def forward(
@@ -170,7 +172,8 @@ class LatentTreeClassifier(Model):
         `Dict[str, torch.Tensor]`
             `logits` and `probabilities`, `(batch, classes)`; `mask` and `chosen`, the structure that was chosen, 0/1;
             in evaluation `arc_weights`, what the classifier read of it; of pairs, these three with `hypothesis_` before
-            them too; and `loss`, where `label` or, with a `tree_loss`, `tree` is given.
+            them too; and `loss`, where `label` or, with a `tree_loss`, `tree` is given. In evaluation, what
+            [`extras`](./extras.md) ask for: the [`head_probabilities`](./extras.md#head_probabilities) of `tokens`.
         """
         if (hypothesis is not None) != self.is_pair:
             expected, found = ("a pair of sentences", "one") if self.is_pair else ("one sentence", "a pair")
@@ -194,6 +197,9 @@ class LatentTreeClassifier(Model):
             output[f"{prefix}chosen"] = self.intermediate.chosen(sentence.scores, sentence.parts_mask, z)
             if not self.training:
                 output[f"{prefix}arc_weights"] = z
+        if self.extras.probabilities and self.composition.cells == "heads" and not self.training:
+            of_tree = (self.structure, sentences[0].scores, sentences[0].parts_mask, output["chosen"])
+            output.update(head_probabilities(*of_tree))
         losses = []
         if label is not None:
             losses.append(cross_entropy(output["logits"], label, reduction="sum"))
@@ -208,6 +214,10 @@ class LatentTreeClassifier(Model):
             output["loss"] = sum(losses)
             self.intermediate.see_gradient_of(output["loss"])
         return output
+
+    @property
+    def structure(self) -> Structure:
+        return self.intermediate.structure
 
     def _score(self, tokens: TextFieldTensors) -> _Sentences:
         mask = get_text_field_mask(tokens)
@@ -244,6 +254,8 @@ class LatentTreeClassifier(Model):
             if f"{prefix}chosen" not in output_dict:
                 continue
             lengths = output_dict.pop(f"{prefix}mask").sum(dim=1).tolist()
+            if not prefix:
+                name_head_probabilities(output_dict, lengths)
             chosen = output_dict.pop(f"{prefix}chosen")
             name, read = _READABLE[self.composition.cells]
             output_dict[prefix + name] = [read(one[1:length]) for one, length in zip(chosen, lengths, strict=True)]

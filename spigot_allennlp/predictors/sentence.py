@@ -21,16 +21,23 @@ from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.json_line import parse_json, shortened_json
 from spigot_allennlp.data.sdp import HEADER
-from spigot_allennlp.data.tagger import TaggedSentence, Tagger
+from spigot_allennlp.data.tagger import Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
 from spigot_allennlp.framework.output_file import OutputFile, output_file
 from spigot_allennlp.models import DependencyParser
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
+from spigot_allennlp.predictors.explanation import add_saliency, predict_alike, telling
 from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.saliency import label_with
-from spigot_allennlp.predictors.sentence_input import ConstrainedSentence, read_sentences
+from spigot_allennlp.predictors.sentence_input import (
+    ConstrainedSentence,
+    PlainSentence,
+    Sentence,
+    plain,
+    read_sentences,
+)
 from spigot_allennlp.predictors.tasks import choose_reader
 
 logger = logging.getLogger(__name__)
@@ -54,7 +61,9 @@ class SentencePredictor(Predictor):
     From a file of the training format, sentences of whose words some have a head and some have none (see the reader's
     `partial_trees`) keep the heads that they have.
 
-    Each may also have an `id`, a string or a whole number, which comes back under `id` and as the `sentence_id`; with
+    Each may also have `explain`, a list of what is to be told of it beside the prediction: "scores" and "arc_weights",
+    as the parameters of these names would have it, and "saliency", the shares of the tokens in what is predicted; and
+    an `id`, a string or a whole number, which comes back under `id` and as the `sentence_id`; with
     `-1`, `-2`, … for the sentences of a `text`. Any other key is refused, unless it is one of `keep_keys`.
 
     Raw text and missing tags need a spaCy pipeline, see [`Tagger`](../data/tagger.md). Nothing is loaded before.
@@ -130,11 +139,11 @@ class SentencePredictor(Predictor):
         if on_error not in ("fatal", "skip"):
             raise ConfigurationError(f"on_error must be one of fatal, skip, got '{on_error}'")
         # Of several tasks, the framework has wrapped each reader.
-        self._sentence_reader = getattr(self._dataset_reader, "inner", self._dataset_reader)
-        self.tagger = Tagger(spacy_model, getattr(self._sentence_reader, "unescape_ptb", False))
+        self.sentence_reader = getattr(self._dataset_reader, "inner", self._dataset_reader)
+        self.tagger = Tagger(spacy_model, getattr(self.sentence_reader, "unescape_ptb", False))
         self._output_format = output_format
         self._on_error = on_error
-        self._arc_weights = arc_weights
+        self.arc_weights = arc_weights
         top_k, samples = whole("top_k", top_k, at_least=0), whole("samples", samples, at_least=0)
         self._ask_for(Extras(scores, top_k, samples, torch.Generator().manual_seed(0)))
         self._kept_keys = (*self._kept_keys, *(keep_keys or ()))
@@ -188,9 +197,7 @@ class SentencePredictor(Predictor):
                     raise failure.cause
         return joined
 
-    def read(
-        self, json_dict: JsonDict, max_tokens: Optional[int] = None
-    ) -> list[TaggedSentence] | list[ConstrainedSentence]:
+    def read(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
         """
         The sentences of an object of the forms above.
 
@@ -199,9 +206,9 @@ class SentencePredictor(Predictor):
         `ValueError` that says what was expected, for any other object, and for raw text with more than `max_tokens`;
         `ConfigurationError`, if it needs a tagger and none is installed.
         """
-        sentences = read_sentences(json_dict, self.tagger, max_tokens, self._kept_keys)
+        sentences = self._read_sentences(json_dict, max_tokens)
         for sentence in sentences:
-            self._check_constraints(sentence)
+            self._check_constraints(plain(sentence))
         return sentences
 
     def join(self, json_dict: JsonDict, outputs: list[JsonDict]) -> JsonDict:
@@ -215,21 +222,31 @@ class SentencePredictor(Predictor):
             raise output.cause
         return output
 
-    def predict_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
+    def predict_sentences(self, sentences: Sequence[Sentence]) -> list[JsonDict]:
         """The outputs for sentences that are tagged, in their order. Raises what the model raises on any of them."""
         outputs = self.try_sentences(sentences)
         for failure in find_failures(*outputs):
             raise failure.cause
         return outputs
 
-    def try_sentences(self, sentences: Sequence[TaggedSentence]) -> list[JsonDict]:
+    def try_sentences(self, sentences: Sequence[Sentence]) -> list[JsonDict]:
         """
         The outputs for sentences that are tagged, in their order. For one on which the model fails it is a
         [`Failure`](./lines.md#failure), and nothing is raised.
         """
-        return self.predict_batch_instance(list(map(self._to_instance, sentences)))
+        return predict_alike(sentences, self._try_alike)
 
-    def _to_instance(self, sentence: TaggedSentence | ConstrainedSentence) -> Instance:
+    def _try_alike(self, sentences: Sequence[PlainSentence], explain: frozenset[str]) -> list[JsonDict]:
+        instances = list(map(self._to_instance, sentences))
+        if not explain:
+            return self.predict_batch_instance(instances)
+        with telling(self, explain):
+            outputs = self.predict_batch_instance(instances)
+        if "saliency" in explain:
+            outputs = [add_saliency(self, *pair) for pair in zip(sentences, outputs, strict=True)]
+        return outputs
+
+    def _to_instance(self, sentence: PlainSentence) -> Instance:
         self._check_constraints(sentence)
         instance = self._dataset_reader.text_to_instance(*sentence[:3])
         if isinstance(sentence, ConstrainedSentence):
@@ -262,7 +279,7 @@ class SentencePredictor(Predictor):
 
     def _finish(self, instance: Instance, output: JsonDict) -> JsonDict:
         output.pop("loss", None)  # the batch's, not the sentence's
-        if not self._arc_weights:
+        if not self.arc_weights:
             for key in ("arc_weights", "hypothesis_arc_weights"):
                 output.pop(key, None)
         return Output(output, instance["metadata"].metadata)
@@ -270,7 +287,7 @@ class SentencePredictor(Predictor):
     def _predicts_trees(self) -> bool:
         return any(isinstance(module, DependencyParser) for module in self._model.modules())
 
-    def _check_constraints(self, sentence: TaggedSentence | ConstrainedSentence) -> None:
+    def _check_constraints(self, sentence: PlainSentence) -> None:
         if isinstance(sentence, ConstrainedSentence) and not self._predicts_trees():
             raise FormatError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
 
@@ -307,7 +324,7 @@ class SentencePredictor(Predictor):
             return ""
         self._num_written += len(sentences)
         if self._output_format == "conllu":
-            return "".join(to_conllu(output, self._sentence_reader) for output in sentences)
+            return "".join(to_conllu(output, self.sentence_reader) for output in sentences)
         if self._output_format == "mrp":
             first = self._num_written - len(sentences) + 1
             return "".join(to_mrp(output, number) for number, output in enumerate(sentences, start=first))
@@ -317,8 +334,8 @@ class SentencePredictor(Predictor):
     @overrides
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         """Expects one sentence."""
-        (sentence,) = read_sentences(json_dict, self.tagger)
-        return self._to_instance(sentence)
+        (sentence,) = self._read_sentences(json_dict)
+        return self._to_instance(plain(sentence))
 
     @overrides
     def predictions_to_labeled_instances(self, instance: Instance, outputs: dict[str, Any]) -> list[Instance]:
@@ -331,7 +348,10 @@ class SentencePredictor(Predictor):
             warnings.filterwarnings("ignore", "Using (a )?non-full backward hook", FutureWarning)
             return super().get_gradients(instances)
 
-    def _read(self, json_dict: JsonDict) -> list[TaggedSentence] | list[ConstrainedSentence]:
+    def _read_sentences(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
+        return read_sentences(json_dict, self.tagger, max_tokens, self._kept_keys)
+
+    def _read(self, json_dict: JsonDict) -> Sequence[Sentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""
         try:
             if isinstance(json_dict, InputLine) and json_dict.fault is not None:

@@ -12,6 +12,9 @@ _COLUMNS = ("tokens", "tags", "lemmas")
 _CONSTRAINTS = ("heads", "forbidden_arcs")
 _FORMS = {"sentence": ("sentence",), "text": ("text",), "tokens": (*_COLUMNS, *_CONSTRAINTS)}
 
+EXPLANATIONS = ("scores", "arc_weights", "saliency")
+"""What a sentence may ask to be told beside its prediction."""
+
 
 class ConstrainedSentence(NamedTuple):
     """
@@ -33,6 +36,53 @@ class ConstrainedSentence(NamedTuple):
     forbidden_arcs: list[tuple[int, int]]
 
 
+class SentencePair(NamedTuple):
+    """
+    Two sentences that are classified together.
+
+    # Parameters
+
+    premise, hypothesis : `TaggedSentence`
+    """
+
+    premise: TaggedSentence
+    hypothesis: TaggedSentence
+
+    @property
+    def tokens(self) -> list[str]:
+        return [*self.premise.tokens, *self.hypothesis.tokens]
+
+
+PlainSentence = TaggedSentence | ConstrainedSentence | SentencePair
+"""What an input object has one or more of."""
+
+
+class ExplainedSentence(NamedTuple):
+    """
+    A sentence of which more is to be told than what is predicted.
+
+    # Parameters
+
+    sentence : `PlainSentence`
+    explain : `frozenset[str]`
+        Some of `EXPLANATIONS`.
+    """
+
+    sentence: PlainSentence
+    explain: frozenset[str]
+
+    @property
+    def tokens(self) -> list[str]:
+        return self.sentence.tokens
+
+
+Sentence = PlainSentence | ExplainedSentence
+
+
+def plain(sentence: Sentence) -> PlainSentence:
+    return sentence.sentence if isinstance(sentence, ExplainedSentence) else sentence
+
+
 class SentenceTagger(Protocol):
     """What reading needs of a [`Tagger`](../data/tagger.md), which may be in another process."""
 
@@ -48,7 +98,7 @@ def read_sentences(
     tagger: SentenceTagger,
     max_tokens: Optional[int] = None,
     kept_keys: Collection[str] = ("id",),
-) -> list[TaggedSentence] | list[ConstrainedSentence]:
+) -> list[Sentence]:
     """
     The sentences of an input object of the forms that [`SentencePredictor`](./sentence.md) describes.
 
@@ -69,8 +119,20 @@ def read_sentences(
     forms = [form for form in _FORMS if form in json_dict]
     if len(forms) != 1:
         raise ValueError(f"expected one of 'sentence', 'text' and 'tokens', found {shortened_json(list(json_dict))}")
-    _check_keys(json_dict, (*_FORMS[forms[0]], *kept_keys))
+    _check_keys(json_dict, (*_FORMS[forms[0]], "explain", *kept_keys))
     _check_kept(json_dict, kept_keys)
+    explain = json_dict.get("explain", [])
+    if not isinstance(explain, list) or not all(one in EXPLANATIONS for one in explain):
+        raise ValueError(
+            f"'explain' must be a list of some of {', '.join(EXPLANATIONS)}, found {shortened_json(explain)}"
+        )
+    sentences = _read_form(json_dict, tagger, max_tokens)
+    return [ExplainedSentence(sentence, frozenset(explain)) for sentence in sentences] if explain else sentences
+
+
+def _read_form(
+    json_dict: JsonDict, tagger: SentenceTagger, max_tokens: Optional[int]
+) -> list[TaggedSentence] | list[ConstrainedSentence]:
     if "text" in json_dict:
         return tagger.sentences(_get_text(json_dict, "text"), max_tokens)
     if "sentence" in json_dict:
@@ -85,6 +147,43 @@ def read_sentences(
     if any(key in json_dict for key in _CONSTRAINTS):
         return [ConstrainedSentence(**columns, **_get_constraints(json_dict, len(columns["tokens"])))]
     return [TaggedSentence(**columns)]
+
+
+def read_pair(
+    json_dict: JsonDict,
+    tagger: SentenceTagger,
+    max_tokens: Optional[int] = None,
+    kept_keys: Collection[str] = ("id",),
+) -> SentencePair:
+    """
+    The pair of an input object with `premise` and `hypothesis`, each raw text that is one sentence or a list of tokens.
+
+    # Parameters
+
+    json_dict : `JsonDict`
+    tagger : `SentenceTagger`
+    max_tokens : `int`, optional (default = `None`)
+        Raw text with more tokens is refused before it is tagged. By default none is.
+    kept_keys : `Collection[str]`, optional (default = `("id",)`)
+        What else an object may have, of the caller's own.
+
+    # Raises
+
+    `ValueError` that says what was expected, for any other object.
+    """
+    if not json_dict.keys() >= set(SentencePair._fields):
+        raise ValueError(f"expected 'premise' and 'hypothesis', found {shortened_json(list(json_dict))}")
+    _check_keys(json_dict, (*SentencePair._fields, *kept_keys))
+    _check_kept(json_dict, kept_keys)
+    return SentencePair(*(_read_side(json_dict, key, tagger, max_tokens) for key in SentencePair._fields))
+
+
+def _read_side(json_dict: JsonDict, key: str, tagger: SentenceTagger, max_tokens: Optional[int]) -> TaggedSentence:
+    if not isinstance(json_dict[key], list):
+        return tagger.sentence(_get_text(json_dict, key), max_tokens)
+    if not json_dict[key]:
+        raise ValueError(f"'{key}' must not be empty")
+    return tagger.tag(_get_column(json_dict, key))
 
 
 def _check_keys(json_dict: JsonDict, expected: Sequence[str]) -> None:

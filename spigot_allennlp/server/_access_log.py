@@ -54,7 +54,7 @@ class AccessLog:
         self._in_progress = Gauge("spigot_requests_in_progress", "Requests not yet answered", registry=registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or "request_id" in scope.get("state", {}):  # which the app around this one has set
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")

@@ -2,13 +2,11 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Optional, TypeVar
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from allennlp.common.util import JsonDict
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from pydantic_core import from_json
@@ -17,14 +15,15 @@ from starlette.requests import ClientDisconnect
 
 from spigot_allennlp.data.json_line import shortened_json
 from spigot_allennlp.server._access_log import AccessLog, error_response
+from spigot_allennlp.server._page import add_page
 from spigot_allennlp.server._schema import BATCH_BODY, BODY, ERRORS, Answer, with_body
+from spigot_allennlp.server.body import read_body
 from spigot_allennlp.server.limits import Limits
 from spigot_allennlp.server.query import NoTaggerError, Query, QueryError
 from spigot_allennlp.server.request_queue import QueueFullError, RequestQueue
 from spigot_allennlp.server.worker import Model, Worker
 
 _T = TypeVar("_T")
-_STATIC = Path(__file__).parent / "static"
 
 
 class NotReadyError(Exception):
@@ -36,6 +35,7 @@ def create_app(
     limits: Limits = Limits(),
     num_workers: int = 1,
     on_failure: Callable[[BaseException], Any] = lambda error: None,
+    description: Optional[JsonDict] = None,
 ) -> FastAPI:
     """
     The web application around a model: `/predict` and `/predict_batch`, a page to try them at `/`, `/health`, `/ready`,
@@ -51,6 +51,8 @@ def create_app(
         How many models there are at a time, of which each predicts a batch of its own.
     on_failure : `Callable[[BaseException], Any]`, optional
         Is told why no model can be loaded when the server starts.
+    description : `JsonDict`, optional (default = `None`)
+        What the page says of the model, see [`describe`](./description.md#describe).
     """
     registry = CollectorRegistry()
     batch_sizes = Histogram(
@@ -135,24 +137,15 @@ def create_app(
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        policy = "default-src 'self'; img-src 'self' data:"
-        return FileResponse(_STATIC / "index.html", headers={"Content-Security-Policy": policy})
-
-    app.mount("/static", StaticFiles(directory=_STATIC))
+    add_page(app, limits, {**(description or {}), "timeout": limits.timeout})
     return app
 
 
 async def _read_json(request: Request, limits: Limits) -> Any:
-    """The body as JSON, given up as soon as it is too large, whether or not its length was announced."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limits.max_body_bytes:
-            raise HTTPException(413, f"expected at most {limits.max_body_bytes} bytes in the body, found more")
+    """The body as JSON."""
+    body = await read_body(request, limits.max_body_bytes)
     try:
-        return from_json(bytes(body), allow_inf_nan=False)
+        return from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise QueryError(f"expected JSON: {error}") from error
 

@@ -5,6 +5,7 @@ from typing import Any, Optional
 from allennlp.common.util import JsonDict
 from pydantic import BaseModel, ConfigDict
 
+from spigot_allennlp.predictors.sentence_input import EXPLANATIONS
 from spigot_allennlp.server.answerer import EXAMPLES
 
 
@@ -64,6 +65,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 _TEXT = {"type": "string", "pattern": r"\S"}
 _WORDS = {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": r"^[^\t\n\r]+$"}}
 _ID = {"type": ["string", "integer", "null"], "pattern": r"^\S+( \S+)*$"}
+_EXPLAIN = {"type": "array", "items": {"enum": list(EXPLANATIONS)}}
 _POSITION = {"type": "integer", "minimum": 0}
 _ARC = {"type": "array", "minItems": 2, "maxItems": 2, "items": _POSITION}
 _FORMS: dict[str, JsonDict] = {
@@ -81,7 +83,7 @@ _OBJECT = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {**properties, "id": _ID},
+            "properties": {**properties, "explain": _EXPLAIN, "id": _ID},
             "required": [form],
             "additionalProperties": False,
         }

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from allennlp.data import Instance
 from allennlp.models import Model
 
-from spigot_allennlp.drawing import draw_graph, stack
-from spigot_allennlp.drawing.arcs import CHANGES, Arc, Kind, kinds
+from spigot_allennlp.drawing import CHANGES, Side, draw, stack
+from spigot_allennlp.drawing.layout import SMALL_SIZE, WORD_SIZE
+from spigot_allennlp.drawing.picture import Picture as PlacedPicture
+from spigot_allennlp.drawing.picture import Text, place
+from spigot_allennlp.drawing.side import Arc
 from spigot_allennlp.training.latent import Cells, Latent, find_layer
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
+
+_DPI = 96
+_MAX_WIDTH = 1200  # of pictures, before a sentence goes on on the next line
 
 
 class Picture(NamedTuple):
@@ -68,12 +74,7 @@ def latent_pictures(
 
 def as_svg(pictures: Sequence[Picture]) -> str:
     """The pictures below each other, as an SVG document."""
-    return stack(
-        [
-            draw_graph(one.tokens, one.arcs, one.tops, one.arcs_before, one.tops_before, one.mark, CHANGES)
-            for one in pictures
-        ]
-    )
+    return stack([draw(one.tokens, _side(one), meanings=CHANGES, max_width=_MAX_WIDTH) for one in pictures])
 
 
 def as_image(pictures: Sequence[Picture]) -> "np.ndarray":
@@ -88,11 +89,16 @@ def as_image(pictures: Sequence[Picture]) -> "np.ndarray":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width = max(len(one.tokens) for one in pictures)
-    figure = Figure(figsize=(max(4, 0.9 * width), 3 * len(pictures)), dpi=80, layout="constrained")
-    for axes, one in zip(figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strict=True):
-        _plot(axes, one)
-        axes.set(xlim=(0.4, width + 0.6))
+    placed = [place(one.tokens, _side(one), max_width=_MAX_WIDTH) for one in pictures]
+    width, height = max(one.width for one in placed), sum(one.height for one in placed)
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    top = 0.0
+    for one in placed:
+        _plot(axes, one, top)
+        top += one.height
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # matplotlib's font has not all scripts, and draws boxes for the others.
@@ -101,39 +107,36 @@ def as_image(pictures: Sequence[Picture]) -> "np.ndarray":
     return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def _plot(axes: "Axes", picture: Picture) -> None:
-    """Words on a line, and arcs above it, higher where they are longer."""
-    from matplotlib.patches import FancyArrowPatch
+def _side(picture: Picture) -> Side:
+    return Side(picture.arcs, picture.tops, picture.mark, picture.arcs_before, picture.tops_before)
+
+
+def _plot(axes: "Axes", picture: PlacedPicture, top: float) -> None:
+    """The shapes of a picture, below `top`."""
+    from matplotlib.patches import PathPatch, Polygon
     from matplotlib.path import Path
 
-    tops = kinds(picture.tops, picture.tops_before)
-    for position, token in enumerate(picture.tokens, start=1):
-        kind = tops.get(position)
-        text = token if kind is None else f"{token}\n{kind.prefix}{picture.mark}"
-        color = "black" if kind is None else _color(kind)
+    codes = {"M": [Path.MOVETO], "L": [Path.LINETO], "Q": [Path.CURVE3, Path.CURVE3]}
+
+    def write(text: Text, size: float) -> None:
         # Words are no formulas, whatever signs they have.
-        axes.text(position, -0.1, text, ha="center", va="top", fontsize=9, color=color, parse_math=False)
-    highest = 1.0
-    for (source, target, label), kind in kinds(picture.arcs, picture.arcs_before).items():
-        # What is gone may have joined the same words as what is new.
-        height = abs(source - target) ** 0.7 * (1 if (source, target, label) in picture.arcs else 1.2)
-        highest = max(highest, height)
-        # A cubic curve whose middle has that height.
-        corners = [(source, 0), (source, height * 4 / 3), (target, height * 4 / 3), (target, 0)]
-        path = Path(corners, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
-        color, style = _color(kind), "solid" if kind.dashes == "none" else "dashed"
-        arrow = {"arrowstyle": "-|>", "mutation_scale": 10, "color": color, "linestyle": style, "fill": False}
-        axes.add_patch(FancyArrowPatch(path=path, **arrow))
-        text = kind.prefix + label
-        axes.text(
-            (source + target) / 2, height, text, ha="center", va="bottom", fontsize=7, color=color, parse_math=False
-        )
-    axes.set(ylim=(-1, highest + 0.5))
-    axes.axis("off")
+        place = {"ha": "center", "va": "baseline", "parse_math": False}
+        axes.text(text.x, top + text.y, text.text, fontsize=size * 72 / _DPI, **place)
 
-
-def _color(kind: Kind) -> str:
-    return "black" if kind.color == "currentColor" else kind.color
+    for word in picture.words:
+        write(word.form, WORD_SIZE)
+        for mark in word.marks:
+            write(mark, SMALL_SIZE)
+    for shape in picture.arcs:
+        color, dashes = shape.arc.color.replace("currentColor", "black"), shape.arc.kind.dashes
+        style = "solid" if dashes == "none" else (0, tuple(map(float, dashes.split())))
+        points = [(x, top + y) for _, corners in shape.path for x, y in corners]
+        path = Path(points, [code for command, _ in shape.path for code in codes[command]])
+        axes.add_patch(PathPatch(path, fill=False, edgecolor=color, linestyle=style))
+        if shape.tip:
+            axes.add_patch(Polygon([(x, top + y) for x, y in shape.tip], color=color))
+        if shape.label is not None:
+            write(shape.label, SMALL_SIZE)
 
 
 def _heads(model: Model, cells: Cells) -> tuple[list[Arc], list[int]]:

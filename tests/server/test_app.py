@@ -200,7 +200,7 @@ class SlowModel(LocalModel):
 class TestStarting:
     def test_it_answers_at_once_and_is_ready_when_the_model_is(self, predictor):
         predictor.may_go_on.clear()
-        with serving(predictor, SlowModel, wait_until_ready=False) as url:
+        with serving(predictor, make_model=SlowModel, wait_until_ready=False) as url:
             assert httpx.get(f"{url}/health").json() == {"status": "ok"}
             for method, path in (("GET", "/ready"), ("POST", "/predict"), ("POST", "/predict_batch")):
                 body = [SENTENCE] if path == "/predict_batch" else SENTENCE

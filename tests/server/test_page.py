@@ -1,180 +1,458 @@
 """The page in a browser without a window."""
 
-import shutil
+import json
 
 import pytest
 
-from tests import PATIENCE
+from tests.chromium import browser, needs_chromium  # noqa: F401  (a fixture)
 from tests.server.echo import EchoPredictor
 from tests.server.serving import serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which no package on PyPI brings"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 NASTY = "<b>Anna</b> <img/src=x/onerror=document.title='caught'> &amp; sings"
+EXAMPLES = [{"sentence": "Anna wants to sing."}, {"tokens": ["So", "do", "I"], "tags": ["RB", "VBP", "PRP"]}]
+DESCRIPTION = {
+    "archive": "demo/model.tar.gz",
+    "model": "spigot_syntactic_then_semantic",
+    "method": "spigot",
+    "options": {"step_size": 1.0},
+    "structure": {"type": "projective_tree", "single_root": True},
+    "label_names": {"1": "positive"},
+    "examples": EXAMPLES,
+}
+LONG = " ".join(f"word{i}" for i in range(60))
+ARABIC = (
+    "\u0643\u062a\u0628 \u0627\u0644\u0648\u0644\u062f \u0631\u0633\u0627\u0644\u0629 \u0637\u0648\u064a\u0644\u0629"
+)
+CONLLU = "".join(
+    f"{i}\t{word}\t{word}\t_\tX\t_\t{head}\tx\t_\t_\n" for i, word, head in [(1, "Anna", 2), (2, "sings", 0)]
+)
 
 
 @pytest.fixture(scope="module")
 def url():
-    with serving(EchoPredictor()) as url:
+    with serving(EchoPredictor(), description=DESCRIPTION) as url:
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(browser, url):
+def open_page(browser, url):  # noqa: F811
     """Opens the page in a browser of its own; whatever is asked of other addresses or goes wrong is an error."""
     contexts, faults = [], []
 
-    def open_page(path="/", **options):
+    def open_page(path="/", address=url, **options):
         contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(1000 * PATIENCE)
+        contexts[-1].set_default_timeout(15000)
         page = contexts[-1].new_page()
-        page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(url) else None)
+        page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(address) else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
-        page.goto(url + path)
+        page.goto(address + path)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert [fault for fault in faults if not fault.startswith("data:")] == []
+    assert [fault for fault in faults if not fault.startswith(("data:", "blob:"))] == []
 
 
-def words(page):
-    return page.locator("#picture .displacy-word").all_text_contents()
-
-
-def test_a_sentence_has_a_tree_and_a_graph_and_needs_no_mouse(open_page):
-    page = open_page()
-    page.keyboard.type("Anna wants singing")  # the field has the focus
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#picture svg")
-    assert words(page)[:3] == ["Anna", "wants", "singing"]
-    assert page.get_by_role("radio", name="Tree").is_checked()
-    assert "Anna: modifier of wants" in page.locator("#picture").get_attribute("aria-label")
-    page.get_by_role("radio", name="Tree").focus()
-    page.keyboard.press("ArrowRight")
-    assert page.get_by_role("radio", name="Graph").is_checked()
-    assert "Anna: ARG0 of singing. Tops: singing." in page.locator("#picture").get_attribute("aria-label")
-    assert "ARG0" in page.locator("#picture").text_content()
-    assert page.locator("#status").inner_text() == "Parsed."
-
-
-def test_an_example_is_a_click_away_and_the_choice_is_kept(open_page):
-    page = open_page()
-    json = page.locator("#json")
-    for example in page.locator("#examples button").all():
-        example.click()
-        playwright.expect(json).to_contain_text(example.inner_text().split()[-1])
-        assert page.input_value("#sentence") == example.inner_text()
-    page.get_by_role("radio", name="Graph").check()
-    first = page.locator("#examples button").first
-    first.click()
-    playwright.expect(json).to_contain_text(first.inner_text().split()[-1])
-    assert page.get_by_role("radio", name="Graph").is_checked()
-
-
-def test_errors_are_told_in_words(open_page):
-    page = open_page()
-    page.fill("#sentence", "fail")
+def parse(page, text):
+    page.fill("#text", text)
     page.click("#submit")
-    alert = page.get_by_role("alert")
-    playwright.expect(alert).to_contain_text("internal error (request ")
-    assert page.locator("#result").is_hidden()
-    page.fill("#sentence", "a " * 300)
-    page.click("#submit")
-    playwright.expect(alert).to_contain_text("expected at most 200 tokens in a sentence, found 300")
-    page.fill("#sentence", "a")
-    page.click("#submit")
-    playwright.expect(alert).to_be_empty()
-    page.context.set_offline(True)
-    page.click("#submit")
-    playwright.expect(alert).to_have_text("The server cannot be reached.")
+    playwright.expect(page.locator("#status")).to_have_text("Parsed.")
+    page.wait_for_selector(".picture svg")
 
 
-def test_what_is_typed_is_never_markup(open_page):
-    page = open_page()
-    page.fill("#sentence", NASTY)
-    page.click("#submit")
-    page.wait_for_selector("#picture svg")
-    assert words(page)[: len(NASTY.split())] == NASTY.split()
-    assert page.locator("#picture img, #picture b").count() == 0
-    assert page.title() == "spigot_allennlp"
+def forms(page):
+    return page.locator(".picture .form").all_text_contents()
 
 
-def test_a_label_is_shown_and_a_graph_alone_has_no_tree_to_choose(open_page):
-    def classify(route):
-        answer = route.fetch().json()
-        del answer["heads"], answer["pictures"]["tree"]
-        route.fulfill(json={**answer, "label": "good", "probabilities": {"good": 0.9, "bad": 0.1}})
-
-    page = open_page()
-    page.route("**/predict?pictures=true", classify)
-    page.fill("#sentence", "Anna sings")
-    page.click("#submit")
-    page.wait_for_selector("#picture svg")
-    assert page.get_by_role("radio", name="Tree").is_disabled() and page.get_by_role("radio", name="Graph").is_checked()
-    assert page.locator("#label").inner_text() == "Label: good (90 %)"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_picture_has_the_colours_of_the_page(open_page, scheme):
-    page = open_page(color_scheme=scheme)
-    page.locator("#examples button").first.click()
-    page.wait_for_selector("#picture svg")
-    color, background = page.evaluate(
-        "[getComputedStyle(document.querySelector('#picture svg')).color,"
-        " getComputedStyle(document.body).backgroundColor].map(text => Number(text.match(/[0-9]+/)[0]))"
+def arcs(page):
+    """The label, the kind and the two words of each arc."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.arc')].map(arc => [arc.querySelector('.label')?.textContent ?? '',"
+        " arc.classList[1], Number(arc.dataset.source), Number(arc.dataset.target)])"
     )
-    assert (color > 128 > background) if scheme == "dark" else (color < 128 < background)
 
 
-def test_the_policy_allows_no_styles_in_markup_and_the_picture_needs_none(open_page):
-    page = open_page()
-    assert "unsafe" not in page.request.get(page.url).headers["content-security-policy"]
-    page.locator("#examples button").first.click()
-    page.wait_for_selector("#picture svg")
-    sizes = page.evaluate(
-        "[...document.querySelectorAll('#picture .displacy-arrow text')].map(text => getComputedStyle(text).fontSize)"
-    )
-    assert sizes and set(sizes) == {"12.8px"}  # 0.8em
-    assert page.evaluate("getComputedStyle(document.querySelector('#picture svg')).fontFamily") == "sans-serif"
+class TestAsking:
+    def test_a_sentence_has_a_tree_and_a_graph_and_needs_no_mouse(self, open_page):
+        page = open_page()
+        page.keyboard.type("Anna wants singing")  # the field has the focus
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".picture svg")
+        assert forms(page) == ["Anna", "wants", "singing"]
+        assert page.get_by_role("radio", name="Both").is_checked()
+        label = page.locator(".picture svg").get_attribute("aria-label")
+        assert "wants \u2192 Anna, 0.75" in label and "ARG0: singing \u2192 Anna, 0.5" in label
+        assert "root: singing" in label and "top: singing" in label
+        page.get_by_role("radio", name="Both").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.get_by_role("radio", name="Tree").is_checked()
+        playwright.expect(page.locator(".arc[data-side=below]")).to_have_count(0)
+        assert page.locator("#status").inner_text() == "Parsed."
+
+    def test_an_example_is_a_click_away_and_the_choice_is_kept(self, open_page):
+        page = open_page()
+        for example, words in zip(EXAMPLES, (["Anna", "wants", "to", "sing."], ["So", "do", "I"]), strict=True):
+            text = example.get("sentence") or " ".join(example["tokens"])
+            page.get_by_role("button", name=text).click()
+            playwright.expect(page.locator("#json")).to_contain_text(words[-1])
+            assert page.input_value("#text") == text
+        page.get_by_role("radio", name="Graph").check()
+        page.locator("#examples button").first.click()
+        playwright.expect(page.locator("#json")).to_contain_text("sing.")
+        assert page.get_by_role("radio", name="Graph").is_checked()
+
+    def test_errors_are_told_in_words(self, open_page):
+        page = open_page()
+        page.fill("#text", "fail")
+        page.click("#submit")
+        alert = page.locator("#error")
+        playwright.expect(alert).to_contain_text("internal error (request ")
+        assert page.locator("#result").is_hidden()
+        page.check("#one")
+        page.fill("#text", "a " * 300)
+        page.click("#submit")
+        playwright.expect(alert).to_contain_text("expected at most 200 tokens in a sentence, found 300")
+        page.fill("#text", "a")
+        page.click("#submit")
+        playwright.expect(alert).to_be_empty()
+        page.wait_for_selector(".picture svg")
+        page.context.set_offline(True)
+        page.click("#submit")
+        playwright.expect(alert).to_have_text("The server cannot be reached.")
+
+    def test_what_is_typed_is_never_markup(self, open_page):
+        page = open_page()
+        page.check("#one")
+        parse(page, NASTY)
+        assert forms(page) == NASTY.split()
+        assert page.locator("#result img, #result b").count() == 0
+        assert page.title() == "spigot_allennlp"
+
+    def test_a_text_has_several_sentences(self, open_page):
+        page = open_page()
+        page.fill("#text", "Anna sings. So do I. Yes")
+        page.click("#submit")
+        playwright.expect(page.locator("#status")).to_have_text("Parsed 3 sentences.")
+        playwright.expect(page.locator(".picture svg")).to_have_count(3)
+        assert page.locator(".sentence .title").all_inner_texts() == ["Anna sings", "So do I", "Yes"]
+        page.check("#one")
+        page.click("#submit")
+        playwright.expect(page.locator(".picture svg")).to_have_count(1)
+
+    def test_the_address_says_what_is_parsed(self, open_page):
+        page = open_page()
+        parse(page, "Anna & I")
+        assert page.url.endswith("?text=Anna+%26+I")
+        assert page.locator("#permalink").get_attribute("href") == "?text=Anna+%26+I"
+        other = open_page("/?text=Anna+%26+I&one=1")
+        other.wait_for_selector(".picture svg")
+        assert forms(other) == ["Anna", "&", "I"] and other.is_checked("#one")
 
 
-def test_on_a_phone_the_picture_scrolls_and_the_page_does_not(open_page):
-    page = open_page(viewport={"width": 360, "height": 640}, is_mobile=True, has_touch=True)
-    page.locator("#examples button").last.tap()
-    page.wait_for_selector("#picture svg")
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
-    assert page.evaluate("document.querySelector('#picture').scrollWidth") > 360
-    assert page.get_by_text("wider than the page").is_visible()
-    assert page.locator("#submit").bounding_box()["height"] >= 44
+class TestStaleAnswers:
+    def test_a_slow_answer_does_not_replace_a_later_one(self, open_page):
+        page = open_page()
+        held = []
+
+        def hold(route):
+            if "slow" in route.request.post_data:
+                held.append(route)
+            else:
+                route.continue_()
+
+        page.route("**/predict_batch", hold)
+        page.fill("#text", "slow")
+        page.click("#submit")
+        playwright.expect(page.locator("#status")).to_have_text("Parsing \u2026")
+        parse(page, "fast")
+        assert len(held) == 1
+        assert page.evaluate("1") == 1
+        playwright.expect(page.locator("#result-title")).to_have_text("Result: fast")
+        assert forms(page) == ["fast"] and page.locator("#error").inner_text() == ""
+
+    def test_an_answer_that_nobody_waits_for_is_not_taken(self, open_page):
+        page = open_page()
+        found = page.evaluate(
+            """async () => {
+                const { Latest, Superseded } = await import("/static/requests.js");
+                const latest = new Latest(), signals = [], release = [];
+                const first = latest.run((signal) => {
+                    signals.push(signal);
+                    return new Promise((resolve) => release.push(resolve));
+                });
+                const second = latest.run(async () => "second");
+                release[0]("first");  // although its signal said that it was to end
+                const name = await first.catch((error) => error instanceof Superseded);
+                return [signals[0].aborted, name, await second];
+            }"""
+        )
+        assert found == [True, True, "second"]
+
+    def test_the_result_fades_when_the_text_is_changed(self, open_page):
+        page = open_page()
+        parse(page, "Anna sings")
+        assert page.locator("#stale").is_hidden()
+        page.locator("#text").press_sequentially("!")
+        assert page.locator("#stale").is_visible()
+        assert "faded" in page.locator("#result").get_attribute("class")
+        parse(page, "Anna sings!")
+        assert page.locator("#stale").is_hidden()
+        assert "faded" not in page.locator("#result").get_attribute("class")
+
+    def test_that_there_is_no_answer_is_said(self, open_page):
+        page = open_page("/docs")
+        page.route("**/model", lambda route: route.fulfill(json={"timeout": -1.5}))
+        page.route("**/predict_batch", lambda route: None)
+        page.goto(page.url.replace("/docs", "/"))
+        page.fill("#text", "Anna")
+        page.click("#submit")
+        playwright.expect(page.locator("#error")).to_have_text("No answer came within 0.5 seconds.")
 
 
-def test_whether_it_scrolls_follows_the_width_of_the_page(open_page):
-    page = open_page(viewport={"width": 400, "height": 800})
-    hint = page.get_by_text("wider than the page")
-    assert hint.is_hidden()
-    page.locator("#examples button").first.click()
-    hint.wait_for()
-    page.set_viewport_size({"width": 1000, "height": 800})
-    hint.wait_for(state="hidden")
+class TestLooking:
+    def test_the_model_is_named(self, open_page):
+        page = open_page()
+        model = page.locator("#model")
+        for text in (
+            "demo/model.tar.gz",
+            "spigot (step_size 1)",
+            "projective_tree (single_root true)",
+            "1 is positive",
+        ):
+            playwright.expect(model).to_contain_text(text)
+
+    def test_a_label_is_named_and_a_graph_alone_has_no_tree_to_choose(self, open_page):
+        def classify(route):
+            (answer,) = route.fetch().json()
+            (output,) = answer["sentences"]
+            del output["heads"]
+            route.fulfill(json=[{**output, "label": "1", "probabilities": {"1": 0.9, "0": 0.1}}])
+
+        page = open_page()
+        page.route("**/predict_batch", classify)
+        parse(page, "Anna sings")
+        assert page.locator("#shown").is_hidden() and page.locator("#shown [value=graph]").is_checked()
+        assert page.locator(".sentence .verdict").inner_text() == "Label: positive (1), 90 %"
+        assert {side for side in page.eval_on_selector_all(".arc", "arcs => arcs.map(arc => arc.dataset.side)")} == {
+            "above"
+        }
+
+    def test_a_mixture_is_shown_as_one(self, open_page):
+        def mix(route):
+            (answer,) = route.fetch().json()
+            answer["sentences"][0]["arc_weights"] = [[1, 2, 0.6], [1, 0, 0.4], [2, 0, 0.9], [2, 1, 0.04], [2, 1, 0.1]]
+            route.fulfill(json=[answer])
+
+        page = open_page()
+        page.route("**/predict_batch", mix)
+        parse(page, "Anna sings")
+        page.get_by_role("radio", name="Tree").check()
+        weights = page.locator(".arc[data-side=above]")
+        playwright.expect(weights).to_have_count(2)
+        assert [weights.nth(i).get_attribute("data-weight") for i in range(2)] == ["0.6", "0.1"]
+        assert page.locator(".mark").all_text_contents() == ["root", "root"]
+        page.uncheck("#as-read")
+        playwright.expect(weights).to_have_count(1)
+
+    def test_next_best_heads_and_tags_are_there_when_they_are_wanted(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        assert page.locator(".tag, .possible").count() == 0
+        page.check("#tags")
+        playwright.expect(page.locator(".tag")).to_have_count(3)
+        page.check("#next-heads")
+        playwright.expect(page.locator(".possible")).to_have_count(2)
+        assert page.locator(".possible .label").first.text_content() == "13 %"
+
+    def test_a_word_lights_up_its_arcs(self, open_page):
+        page = open_page()
+        parse(page, "a b c d")
+        words = page.locator(".word")
+        words.nth(1).hover()
+        assert [arc[2:] for arc in arcs(page)] == [[2, 1], [3, 2], [4, 3], [4, 1]]
+        is_lit = "arcs => arcs.map(arc => arc.classList.contains('lit'))"
+        assert page.eval_on_selector_all(".arc", is_lit) == [True, True, False, False]
+        page.mouse.move(0, 0)
+        assert page.locator(".lit").count() == 0
+        words.first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("End")
+        assert page.evaluate("document.activeElement.dataset.word") == "4"
+        assert page.eval_on_selector_all(".arc", is_lit) == [False, False, True, True]
+        page.keyboard.press("Enter")
+        playwright.expect(page.locator(".about")).to_contain_text("ROOT (75 %)")
+        playwright.expect(page.locator(".about")).to_contain_text("Next best")
+        assert page.locator(".word[tabindex='0']").count() == 1
+
+    def test_which_words_count(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        assert (
+            page.eval_on_selector_all(".box", "all => all.map(box => Number(box.getAttribute('fill-opacity')))")
+            == [0] * 3
+        )
+        button, last = page.get_by_role("button", name="Which words count?"), page.locator(".box").last
+        button.click()
+        playwright.expect(last).to_have_attribute("fill-opacity", "0.5")
+        assert button.get_attribute("aria-pressed") == "true"
+        button.click()
+        playwright.expect(last).to_have_attribute("fill-opacity", "0")
+
+    def test_whether_a_picture_scrolls_is_said(self, open_page):
+        page = open_page(viewport={"width": 400, "height": 800})
+        parse(page, "Anna sings")
+        hint = page.get_by_text("wider than the page")
+        assert hint.is_hidden()
+        parse(page, "a" * 80)
+        hint.wait_for()
 
 
-def test_the_interface_is_shown_without_any_outside_address(open_page):
-    page = open_page("/docs")
-    page.wait_for_selector("text=/predict_batch")
+class TestChanging:
+    def test_a_head_is_kept_and_forbidden_and_what_changes_is_shown(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        point = page.locator(".arc .line").first.evaluate(
+            "line => (({x, y}) => ({x, y}))(line.getPointAtLength(line.getTotalLength() / 2))"
+        )
+        page.locator(".picture svg").click(position={"x": point["x"], "y": point["y"] + 3})  # near the line
+        playwright.expect(page.locator(".about")).to_contain_text("b (75 %)")
+        page.get_by_role("button", name="Forbid this head").click()
+        playwright.expect(page.locator(".about")).to_contain_text("Forbidden")
+        playwright.expect(page.locator(".legend").first).to_contain_text("as before")
+        playwright.expect(page.locator(".missed")).to_have_count(1)
+        assert ["\u2212", "missed", 2, 1] in arcs(page)
+        page.locator("select.head").select_option("3")
+        playwright.expect(page.locator(".about")).to_contain_text("Kept")
+        playwright.expect(page.locator(".spurious")).to_have_count(1)
+        assert ["+", "spurious", 3, 1] in arcs(page)
+        page.get_by_role("button", name="Free all heads").click()
+        playwright.expect(page.locator(".legend")).to_have_count(0)
+        assert page.get_by_role("button", name="Free all heads").is_hidden()
+
+    def test_tokens_and_tags_can_be_edited(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        page.get_by_text("Tokens and tags", exact=True).click()
+        page.get_by_label("Token 2").fill("new word")
+        page.get_by_label("Tag 2").fill("NN")
+        page.get_by_label("Token 3").fill("")
+        page.get_by_role("button", name="Parse these tokens").click()
+        playwright.expect(page.locator(".picture .form")).to_have_count(2)
+        assert forms(page) == ["a", "new word"]
+        assert json.loads(page.locator("#json").text_content())["tags"] == ["X", "NN"]
+
+    def test_gold_is_compared(self, open_page):
+        page = open_page()
+        page.get_by_text("Sentences with gold trees or graphs").click()
+        page.fill("#gold-text", CONLLU)
+        page.click("#gold-parse")
+        playwright.expect(page.locator("#status")).to_have_text("Parsed.")
+        playwright.expect(page.locator(".legend").first).to_contain_text("predicted and gold")
+        assert page.input_value("#compare") == "gold"
+        page.select_option("#compare", "")
+        playwright.expect(page.locator(".legend")).to_have_count(0)
+        page.fill("#gold-text", "1\tAnna\n")
+        page.click("#gold-parse")
+        playwright.expect(page.locator("#error")).to_contain_text("the text, line 1: expected 10 columns, found 2")
+
+    def test_downloads(self, open_page):
+        page = open_page()
+        parse(page, "Anna sings")
+        contents = {}
+        for name, file in [
+            ("JSON", "sentences.jsonl"),
+            ("CoNLL-U", "sentences.conllu"),
+            ("SDP", "sentences.sdp"),
+            ("SVG", "picture.svg"),
+        ]:
+            with page.expect_download() as download:
+                page.get_by_role("button", name=name, exact=True).click()
+            assert download.value.suggested_filename == file
+            contents[name] = download.value.path().read_text(encoding="utf-8")
+        assert json.loads(contents["JSON"])["tokens"] == ["Anna", "sings"]
+        assert "1\tAnna\tAnna\t_\tX\t_\t2\t_\t" in contents["CoNLL-U"]
+        assert contents["SDP"].startswith("#SDP 2015\n") and "ARG0" in contents["SDP"]
+        assert contents["SVG"].startswith("<svg")
+
+    def test_two_archives_are_compared(self, open_page):
+        other = EchoPredictor()
+        other.predict_batch_instance = lambda instances: [
+            {**output, "arcs": [[1, 2, "NEW"]]} for output in EchoPredictor.predict_batch_instance(other, instances)
+        ]
+        with serving(EchoPredictor(), other, description=DESCRIPTION) as address:
+            page = open_page(address=address)
+            parse(page, "Anna sings")
+            playwright.expect(page.locator(".picture")).to_have_count(2)
+            kinds = "[...document.querySelectorAll('.picture')].map(one => [...one.querySelectorAll('.arc')].map(arc =>"
+            drawn = page.evaluate(f"{kinds} arc.classList[1]))")
+            assert drawn == [["both", "spurious"], ["both", "spurious"]]
+            assert page.locator(".arc .label").all_text_contents()[-1] == "+NEW"
+            page.select_option("#compare", "")
+            playwright.expect(page.locator(".picture")).to_have_count(1)
+            page.close()
+
+
+class TestEverywhere:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_the_picture_has_the_colours_of_the_page(self, open_page, scheme):
+        page = open_page(color_scheme=scheme)
+        parse(page, "Anna sings")
+        color, background = page.evaluate(
+            "[getComputedStyle(document.querySelector('.picture svg')).color,"
+            " getComputedStyle(document.body).backgroundColor].map(text => Number(text.match(/[0-9]+/)[0]))"
+        )
+        assert (color > 128 > background) if scheme == "dark" else (color < 128 < background)
+
+    def test_the_policy_allows_no_styles_in_markup_and_the_picture_needs_none(self, open_page):
+        page = open_page()
+        assert "unsafe" not in page.request.get(page.url).headers["content-security-policy"]
+        parse(page, "Anna sings")
+        sizes = page.eval_on_selector_all(".arc .label", "all => all.map(text => getComputedStyle(text).fontSize)")
+        assert sizes and set(sizes) == {"12px"}
+
+    @pytest.mark.parametrize("width", [360, 320])  # a phone; 1280 pixels at 400 %
+    def test_on_a_narrow_page_nothing_scrolls_sideways(self, open_page, width):
+        page = open_page(viewport={"width": width, "height": 640}, is_mobile=True, has_touch=True)
+        parse(page, LONG)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate("(frame => frame.scrollWidth <= frame.clientWidth)(document.querySelector('.picture'))")
+        assert page.get_by_text("wider than the page").is_hidden()
+        assert page.locator("#submit").bounding_box()["height"] >= 44
+
+    def test_a_picture_follows_the_width_of_the_page(self, open_page):
+        page = open_page(viewport={"width": 1200, "height": 800})
+        parse(page, LONG)
+        picture = page.locator(".picture svg")
+        width = picture.get_attribute("width")
+        page.set_viewport_size({"width": 500, "height": 800})
+        playwright.expect(picture).not_to_have_attribute("width", width)
+        assert float(picture.get_attribute("width")) < 500 < float(width)
+
+    @pytest.mark.parametrize("text", [LONG, ARABIC, "A \u6b4c Wwwwwwww iiiiiii \U0001f600 e\u0301 MMMM ____ @@@"])
+    def test_letters_have_the_room_that_was_laid_out_for_them(self, open_page, text):
+        page = open_page(viewport={"width": 900, "height": 800})
+        parse(page, text)
+        page.check("#tags")
+        page.check("#next-heads")
+        page.wait_for_selector(".possible")
+        boxes = page.evaluate(
+            "[...document.querySelectorAll('.picture text')].map(text => text.getBBox())"
+            ".map(({x, y, width, height}) => [x, y + 2, x + width, y + height - 3])"
+        )
+        hits = [
+            (one, other)
+            for i, one in enumerate(boxes)
+            for other in boxes[:i]
+            if one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+        ]
+        assert len(boxes) > 10 and hits == []
+
+    def test_the_interface_is_shown_without_any_outside_address(self, open_page):
+        page = open_page("/docs")
+        page.wait_for_selector("text=/predict_batch")

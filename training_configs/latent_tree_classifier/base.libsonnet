@@ -20,10 +20,11 @@ local training = import '../common/training.libsonnet';
   word_dropout:: 0.25,
   embedding_sd:: 1.0,
   batch_tokens:: 576,
+  label_names:: { '0': 'negative', '1': 'positive' },
   scorer:: { type: 'biaffine', hidden_dim: $.mlp_dim },
   indexers:: text.indexers,
 
-  dataset_reader: { type: 'spigot_sentiment', token_indexers: $.indexers },
+  dataset_reader: { type: 'spigot_sentiment', token_indexers: $.indexers, label_names: $.label_names },
   train_data_path: std.extVar('SPIGOT_SENTIMENT_TRAIN'),
   validation_data_path: std.extVar('SPIGOT_SENTIMENT_DEV'),
   datasets_for_vocab_creation: ['train'],

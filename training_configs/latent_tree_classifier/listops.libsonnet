@@ -10,6 +10,7 @@ local training = import '../common/training.libsonnet';
   lemma_dim:: 1,
   pos_dim:: 1,
   dropout:: 0.0,
+  label_names:: {},
   word_dropout:: 0.0,
   composition_dim:: 100,
   model+: {

@@ -15,6 +15,7 @@ local training = import '../common/training.libsonnet';
   parser_archive:: std.extVar('SPIGOT_PARSER'),
   classifier_dim:: 150,
   classifier_dropout:: 0.3,
+  label_names:: { '0': 'negative', '1': 'positive' },
   replay:: 0.2,
   parser_learning_rate:: 0.0001,
   pruning_threshold:: 1e-4,
@@ -25,7 +26,10 @@ local training = import '../common/training.libsonnet';
 
   dataset_reader: {
     type: 'multitask',
-    readers: { graphs: graphs, sentiment: { type: 'spigot_sentiment', token_indexers: $.indexers } },
+    readers: {
+      graphs: graphs,
+      sentiment: { type: 'spigot_sentiment', token_indexers: $.indexers, label_names: $.label_names },
+    },
   },
   train_data_path: { graphs: std.extVar('SPIGOT_TRAIN'), sentiment: std.extVar('SPIGOT_SENTIMENT_TRAIN') },
   validation_data_path: { graphs: std.extVar('SPIGOT_DEV'), sentiment: std.extVar('SPIGOT_SENTIMENT_DEV') },

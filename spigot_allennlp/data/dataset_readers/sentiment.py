@@ -29,6 +29,8 @@ class SentimentReader(SentenceReader):
     granularity : `str`, optional (default = `"2-class"`)
         What becomes of the five labels of bracketed trees. `"2-class"`: 0 and 1 become "0", 3 and 4 become "1", and
         neutral sentences are left out, as in SST-2. `"5-class"`: they stay. Labels of other formats always stay.
+    label_names : `dict[str, str]`, optional (default = `None`)
+        What labels mean, for those who look at predictions: `{"1": "positive"}`. Nothing else changes.
     spacy_model : `str`, optional (default = `None`)
         The spaCy pipeline that fills in what a file leaves out; see [`Tagger`](../tagger.md).
     unescape_ptb : `bool`, optional (default = `True`)
@@ -41,6 +43,7 @@ class SentimentReader(SentenceReader):
     def __init__(
         self,
         granularity: str = "2-class",
+        label_names: Optional[dict[str, str]] = None,
         spacy_model: Optional[str] = None,
         unescape_ptb: bool = True,
         **kwargs,
@@ -49,6 +52,7 @@ class SentimentReader(SentenceReader):
         if granularity not in ("2-class", "5-class"):
             raise ConfigurationError(f"Expected `granularity` to be '2-class' or '5-class', found {granularity!r}")
         self._granularity = granularity
+        self.label_names = label_names or {}
         self._tagger = Tagger(spacy_model, unescape_ptb)
 
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:

@@ -1,103 +1,213 @@
-"use strict";
+/** The page: from a text, or sentences, to the result. */
 
+import { saveSentences } from "./downloads.js";
+import { isMixture, structuresOf } from "./drawings.js";
+import { inputOf, readGold } from "./gold.js";
+import { describe, nameOf, showModels, takesConstraints } from "./model.js";
+import { Latest, predict, Superseded } from "./requests.js";
+import { Sentence } from "./sentence.js";
+
+const EXPLAIN = ["scores", "arc_weights"];
 const element = (id) => document.getElementById(id);
-const radios = [...document.querySelectorAll("input[name=picture]")];
-let output = null;
+const radios = [...document.querySelectorAll("input[name=shown]")];
+const asking = new Latest();
+const link = new URLSearchParams(location.search);
+let descriptions = [{ base: "" }];
+let sentences = [];
+let compared = null; // what the user has chosen to compare with
 
-async function parse(sentence) {
+const described = describe().then((found) => {
+  descriptions = found;
+  showModels(element("model"), found);
+  showExamples(found[0].examples ?? []);
+}, tell);
+
+/** Parses input objects, and shows what comes back. */
+async function parse(objects, title, golds = []) {
   element("error").textContent = "";
   element("status").textContent = "Parsing …";
-  element("submit").disabled = true;
+  element("result").classList.add("faded");
+  await described;
   try {
-    output = await request(sentence);
-    showResult();
-    element("status").textContent = "Parsed.";
+    const results = await asking.run((signal) => predictAll(objects, signal));
+    showResult(results, golds, title);
+    element("status").textContent = results[0].length === 1 ? "Parsed." : `Parsed ${results[0].length} sentences.`;
   } catch (error) {
-    element("result").hidden = true;
-    element("status").textContent = "";
-    element("error").textContent = error.message;
-  } finally {
-    element("submit").disabled = false;
+    if (!(error instanceof Superseded)) {
+      element("result").hidden = true;
+      element("status").textContent = "";
+      tell(error);
+    }
   }
 }
 
-async function request(sentence) {
-  let response;
-  try {
-    response = await fetch("predict?pictures=true", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ sentence }),
-    });
-  } catch {
-    throw new Error("The server cannot be reached.");
-  }
-  const body = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
-  if (!response.ok) {
-    throw new Error(body.request_id ? `${body.error} (request ${body.request_id})` : body.error);
-  }
-  return body;
+/** The outputs of all archives; of those after the first, for the tokens of the first. */
+async function predictAll(objects, signal) {
+  const [first, ...others] = descriptions;
+  const ask = ({ base, timeout }, asked) =>
+    predict(base, asked.map((object) => ({ ...object, explain: EXPLAIN })), { signal, seconds: (timeout ?? 30) + 2 });
+  const outputs = await ask(first, objects);
+  const tagged = outputs.map(({ tokens, tags, lemmas }) => ({ tokens, tags, lemmas }));
+  return [outputs, ...(await Promise.all(others.map((other) => ask(other, tagged))))];
 }
 
-function showResult() {
+function showResult([outputs, ...others], golds, title) {
+  const [first] = descriptions;
+  sentences = outputs.map(
+    (output, index) =>
+      new Sentence(output, {
+        gold: golds[index],
+        archives: [outputs, ...others].map((found, at) => ({ name: nameOf(descriptions[at]), output: found[index] })),
+        labelNames: first.label_names,
+        takesConstraints: takesConstraints(first),
+        view,
+        predict: (object, explain, signal) =>
+          predict("", [{ ...object, explain }], { signal, seconds: (first.timeout ?? 30) + 2 }),
+        changed: showJson,
+      }),
+  );
   element("result").hidden = false;
+  element("result").classList.remove("faded");
+  element("stale").hidden = true;
+  element("result-title").textContent = `Result: ${title}`;
+  showChoices(outputs, golds);
+  element("sentences").replaceChildren(...sentences.map((sentence) => sentence.element));
+  showJson();
+  redraw();
+}
+
+/** Offers what there is to choose from, and nothing else. */
+function showChoices(outputs, golds) {
+  const structures = new Set(outputs.flatMap(structuresOf));
   for (const radio of radios) {
-    radio.disabled = !(radio.value in output.pictures);
+    radio.disabled = radio.value === "both" ? structures.size < 2 : !structures.has(radio.value);
   }
-  const chosen = radios.find((radio) => radio.checked && !radio.disabled) ?? radios.find((radio) => !radio.disabled);
-  if (chosen) {
-    chosen.checked = true;
+  element("shown").hidden = structures.size < 2;
+  if (radios.some((radio) => radio.checked && radio.disabled)) {
+    (radios.find((radio) => !radio.disabled) ?? radios[0]).checked = true;
   }
-  element("label").hidden = !output.label;
-  if (output.label) {
-    const probability = output.probabilities?.[output.label];
-    const share = probability === undefined ? "" : ` (${Math.round(100 * probability)} %)`;
-    element("label").textContent = `Label: ${output.label}${share}`;
-  }
-  const { pictures, ...rest } = output;
-  element("json").textContent = JSON.stringify(rest, null, 1);
-  showPicture();
+  element("as-read-label").hidden = !outputs.some(isMixture);
+  element("next-heads-label").hidden = !outputs.some((output) => "next_heads" in output);
+  const choices = [["", "nothing"]];
+  if (golds.length) choices.push(["gold", "gold"]);
+  descriptions.slice(1).forEach((other, index) => choices.push([`archive-${index + 1}`, nameOf(other)]));
+  const before = golds.length ? "gold" : compared;
+  element("compare").replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
+  element("compare").value = choices.some(([value]) => value === before) ? before : choices.at(-1)[0];
+  element("compare-label").hidden = choices.length < 2;
+  element("downloads").querySelector("[data-format=sdp]").hidden = !structures.has("graph");
+  element("downloads").querySelector("[data-format=conllu]").hidden = !structures.size;
 }
 
-function showPicture() {
-  const chosen = radios.find((radio) => radio.checked && !radio.disabled);
-  element("picture").hidden = !chosen;
-  if (chosen) {
-    const svg = new DOMParser().parseFromString(output.pictures[chosen.value], "image/svg+xml").documentElement;
-    element("picture").replaceChildren(document.adoptNode(svg));
-    element("picture").setAttribute("aria-label", describe(chosen.value));
-  }
-  showHint();
+function showJson() {
+  const outputs = sentences.map((sentence) => sentence.output);
+  element("json").textContent = JSON.stringify(outputs.length === 1 ? outputs[0] : outputs, null, 1);
 }
 
-function showHint() {
-  const { scrollWidth, clientWidth } = element("picture");
-  element("hint").hidden = scrollWidth <= clientWidth;
+/** What is to be seen, as the user has chosen. */
+function view() {
+  return {
+    shown: radios.find((radio) => radio.checked).value,
+    asRead: element("as-read").checked,
+    nextHeads: element("next-heads").checked,
+    tags: element("tags").checked,
+    compare: element("compare").value,
+  };
 }
 
-/** The arcs of a picture in words, for those who do not see it. */
-function describe(kind) {
-  const word = (position) => (position === 0 ? "ROOT" : output.tokens[position - 1]);
-  if (kind === "tree") {
-    const arcs = output.heads.map((head, i) => `${word(i + 1)}: ${output.head_tags?.[i] ?? "modifier"} of ${word(head)}`);
-    return `Tree. ${arcs.join("; ")}.`;
+let width = 0; // what was drawn for
+
+function redraw() {
+  width = element("sentences").clientWidth;
+  sentences.forEach((sentence) => sentence.redraw());
+}
+
+function showExamples(examples) {
+  element("examples").replaceChildren(
+    ...examples.map((example) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dir = "auto";
+      button.textContent = example.sentence ?? example.tokens.join(" ");
+      button.addEventListener("click", () => {
+        element("text").value = button.textContent;
+        remember(button.textContent, true);
+        parse([example], button.textContent);
+      });
+      const item = document.createElement("li");
+      item.appendChild(button);
+      return item;
+    }),
+  );
+}
+
+function parseText() {
+  const text = element("text").value.trim();
+  const isOne = element("one").checked;
+  if (text) {
+    remember(text, isOne);
+    parse([isOne ? { sentence: text } : { text }], text.length > 80 ? `${text.slice(0, 80)} …` : text);
   }
-  const arcs = output.arcs.map(([predicate, argument, label]) => `${word(argument)}: ${label} of ${word(predicate)}`);
-  const tops = output.tops.map(word).join(", ") || "none";
-  return `Graph. ${arcs.join("; ") || "No arcs"}. Tops: ${tops}.`;
+}
+
+/** Has the address say what is parsed. */
+function remember(text, isOne) {
+  const query = new URLSearchParams(isOne ? { text, one: "1" } : { text });
+  history.replaceState(null, "", `?${query}`);
+  element("permalink").href = `?${query}`;
+}
+
+async function parseGold() {
+  try {
+    const golds = await readGold(element("gold-text").value);
+    await parse(golds.map(inputOf), `${golds.length} with gold structures`, golds);
+  } catch (error) {
+    tell(error);
+  }
+}
+
+function tell(error) {
+  element("error").textContent = error.message;
 }
 
 element("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  parse(element("sentence").value);
+  parseText();
 });
-for (const button of document.querySelectorAll("#examples button")) {
-  button.addEventListener("click", () => {
-    element("sentence").value = button.textContent;
-    parse(button.textContent);
-  });
+element("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    element("form").requestSubmit();
+  }
+});
+element("text").addEventListener("input", () => {
+  element("result").classList.add("faded");
+  element("stale").hidden = false;
+});
+element("gold-parse").addEventListener("click", parseGold);
+element("gold-file").addEventListener("change", async (event) => {
+  element("gold-text").value = (await event.target.files[0]?.text()) ?? "";
+});
+element("downloads").addEventListener("click", (event) => {
+  const { format } = event.target.dataset;
+  if (format) {
+    saveSentences(sentences.map((sentence) => sentence.output), format).catch(tell);
+  }
+});
+for (const input of document.querySelectorAll("#view input, #view select")) {
+  input.addEventListener("change", redraw);
 }
-for (const radio of radios) {
-  radio.addEventListener("change", showPicture);
+element("compare").addEventListener("change", (event) => {
+  compared = event.target.value;
+});
+new ResizeObserver(() => {
+  // Not for each pixel that a window grows by.
+  if (Math.abs(element("sentences").clientWidth - width) > 20) {
+    redraw();
+  }
+}).observe(element("sentences"));
+if (link.get("text")) {
+  element("text").value = link.get("text");
+  element("one").checked = link.has("one");
+  parseText();
 }
-new ResizeObserver(showHint).observe(element("picture"));
