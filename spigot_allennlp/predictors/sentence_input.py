@@ -142,7 +142,8 @@ def _read_form(
         sizes = ", ".join(f"{len(column)} {key}" for key, column in columns.items())
         raise ValueError(f"tokens, tags and lemmas must be of one length, at least 1, found {sizes}")
     if len(columns) < len(_COLUMNS):
-        columns = {**tagger.tag(columns["tokens"])._asdict(), **columns}
+        tagged = tagger.tag(columns["tokens"])
+        columns = {"tags": tagged.tags, "lemmas": tagged.lemmas, **columns}
     if any(key in json_dict for key in _CONSTRAINTS):
         return [ConstrainedSentence(**columns, **_get_constraints(json_dict, len(columns["tokens"])))]
     return [TaggedSentence(**columns)]
