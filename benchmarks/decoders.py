@@ -5,11 +5,12 @@ How fast decoders, sums over trees and projections are, next to whatever peers c
 
 Batches of equally long sentences with random scores; the lengths do not count ROOT. The scores of semantic graphs are
 low enough that a token has 0.4 arguments, as in PropBank annotations of the English Web Treebank; the points to project
-are one step of norm 1 away from a tree, as SPIGOT takes it. Each cell is the median time of a batch in milliseconds.
+are one step of norm 1 away from a tree of that kind, as SPIGOT takes it. Each cell is the median time of a batch in
+milliseconds.
 "optimum" says whether the peer found the same optimum, sum or projection.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -36,12 +37,16 @@ from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, SemanticGraph, Structure
 
 
-def step_from_a_tree(batch_size: int, length: int) -> torch.Tensor:
-    """A tree less a random gradient of norm 1."""
-    scores = random_scores(batch_size, length)
-    gradient = torch.randn(scores.shape, generator=torch.Generator().manual_seed(length + 1))
-    tree = NonprojectiveTree().argmax(scores, torch.ones(scores.shape[:2], dtype=torch.bool))
-    return tree - gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1)
+def step_from(structure: Structure) -> Callable[[int, int], torch.Tensor]:
+    """The structure of random scores less a random gradient of norm 1."""
+
+    def points(batch_size: int, length: int) -> torch.Tensor:
+        scores = random_scores(batch_size, length)
+        gradient = torch.randn(scores.shape, generator=torch.Generator().manual_seed(length + 1))
+        tree = structure.argmax(scores, torch.ones(scores.shape[:2], dtype=torch.bool))
+        return tree - gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1)
+
+    return points
 
 
 def all_deterministic(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -111,24 +116,14 @@ TASKS = [
         [Peer("torch.sort", "torch", sort_in_torch), Peer("entmax", "entmax", entmax)],
         random_scores,
     ),
-    Task(
-        "exact projection, nonprojective",
-        NonprojectiveTree().project,
-        [Peer("lp-sparsemap", "lpsmap", lp_sparsemap(projective=False))],
-        step_from_a_tree,
-    ),
-    Task(
-        "exact projection, projective",
-        ProjectiveTree().project,
-        [Peer("lp-sparsemap", "lpsmap", lp_sparsemap(projective=True))],
-        step_from_a_tree,
-    ),
     *(
-        Task(f"exact projection, {name}, single root", structure.project, [], step_from_a_tree)
-        for name, structure in (
-            ("nonprojective", NonprojectiveTree(single_root=True)),
-            ("projective", ProjectiveTree(single_root=True)),
-            ("argmax alone", OwnTree(single_root=True)),
+        Task(f"exact projection, {name}", structure.project, peers, step_from(structure))
+        for name, structure, peers in (
+            ("nonprojective", NonprojectiveTree(), [Peer("lp-sparsemap", "lpsmap", lp_sparsemap(projective=False))]),
+            ("projective", ProjectiveTree(), [Peer("lp-sparsemap", "lpsmap", lp_sparsemap(projective=True))]),
+            ("nonprojective, single root", NonprojectiveTree(single_root=True), []),
+            ("projective, single root", ProjectiveTree(single_root=True), []),
+            ("argmax alone, single root", OwnTree(single_root=True), []),
         )
     ),
     Task(

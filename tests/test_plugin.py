@@ -49,7 +49,7 @@ NAMES = {
     Checkpointer: {"spigot"},
     BatchSampler: {"spigot_max_tokens"},
     Vocabulary: {"spigot", "spigot_extend"},
-    Subcommand: {"spigot-convert", "spigot-draw", "spigot-serve", "spigot-tune"},
+    Subcommand: {"spigot-compare", "spigot-convert", "spigot-draw", "spigot-serve", "spigot-tune"},
 }
 
 

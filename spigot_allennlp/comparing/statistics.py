@@ -103,6 +103,14 @@ def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int =
     return Difference(float(difference), float(low), float(high), p_sentences, p_runs)
 
 
+def interval(counts: Counts, num_resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
+    """The 95% interval of the mean of a method's runs, by the bootstrap over runs and sentences."""
+    generator = np.random.default_rng(seed)
+    means = [_resample([counts], size, generator)[0] for size in _chunks(num_resamples)]
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """
     The p-values of several tests, corrected for their number so that the chance of any false finding stays what it is
@@ -135,18 +143,24 @@ def _ratio(right: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 def _bootstrap(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
     """The difference of the means in each resample, `(num_resamples,)`."""
-    sentences = one.right.shape[1]
     differences = []
     for size in _chunks(num_resamples):
-        weights = generator.multinomial(sentences, np.full(sentences, 1 / sentences), size=size).astype(float)
-        means = []
-        for counts in (one, other):
-            # Shape: (runs, size)
-            figures = _ratio(counts.right @ weights.T, counts.total @ weights.T)
-            runs = generator.integers(len(figures), size=figures.shape)
-            means.append(np.take_along_axis(figures, runs, 0).mean(0))
+        means = _resample([one, other], size, generator)
         differences.append(means[0] - means[1])
     return np.concatenate(differences)
+
+
+def _resample(methods: Sequence[Counts], size: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """The mean of each method in each resample, `(size,)`: runs are drawn for each, sentences for all together."""
+    sentences = methods[0].right.shape[1]
+    weights = generator.multinomial(sentences, np.full(sentences, 1 / sentences), size=size).astype(float)
+    means = []
+    for counts in methods:
+        # Shape: (runs, size)
+        figures = _ratio(counts.right @ weights.T, counts.total @ weights.T)
+        runs = generator.integers(len(figures), size=figures.shape)
+        means.append(np.take_along_axis(figures, runs, 0).mean(0))
+    return means
 
 
 def _swap_sentences(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> float:

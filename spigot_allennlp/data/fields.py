@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 import numpy
 import torch
 from allennlp.data import Vocabulary
-from allennlp.data.fields import AdjacencyField, LabelField, SequenceField, TensorField
+from allennlp.data.fields import AdjacencyField, LabelField, SequenceField, SequenceLabelField, TensorField
 
 from spigot_allennlp.data.format_error import FormatError, first_of
+from spigot_allennlp.data.frames import NO_FRAME, to_label
 
 
 class ArcField(AdjacencyField):
@@ -109,6 +110,50 @@ class KnownLabelField(LabelField):
             message = f"expected a label that the training data has, {first_of(known)}, found {first_of([self.label])}"
             raise FormatError(message, *self._place)
         super().index(vocab)
+
+
+class FrameField(SequenceLabelField):
+    """
+    The frames of a sequence of tokens. As a tensor, `(length,)` of `torch.long`: the id of the frame's
+    [label](./frames.md) in the namespace `frame_labels`, -1 where there is none. A label that the vocabulary does not
+    know has the id one past its last.
+
+    The vocabulary also records which labels each lemma has, a lemma, a tab and a label in `lemma_frame_labels`.
+
+    # Parameters
+
+    frames : `Sequence[str]`
+        The frame of each token, `_` for none.
+    lemmas : `Sequence[str]`
+    sequence_field : `SequenceField`
+        The tokens.
+    """
+
+    __slots__ = ["_lemmas"]
+
+    def __init__(self, frames: Sequence[str], lemmas: Sequence[str], sequence_field: SequenceField) -> None:
+        labels = [to_label(frame, lemma) for frame, lemma in zip(frames, lemmas, strict=True)]
+        super().__init__(labels, sequence_field, "frame_labels")
+        self._lemmas = list(lemmas)
+
+    def count_vocab_items(self, counter: dict[str, dict[str, int]]) -> None:
+        for lemma, label in zip(self._lemmas, self.labels, strict=True):
+            if label != NO_FRAME:
+                counter["frame_labels"][label] += 1
+                counter["lemma_frame_labels"][f"{lemma}\t{label}"] += 1
+
+    def index(self, vocab: Vocabulary) -> None:
+        ids = vocab.get_token_to_index_vocabulary("frame_labels")
+        self._indexed_labels = [-1 if label == NO_FRAME else ids.get(label, len(ids)) for label in self.labels]
+
+    def as_tensor(self, padding_lengths: dict[str, int]) -> torch.Tensor:
+        padding = [-1] * (padding_lengths["num_tokens"] - len(self.labels))
+        return torch.tensor(self._indexed_labels + padding, dtype=torch.long)
+
+    def empty_field(self) -> "FrameField":
+        empty = FrameField([], [], self.sequence_field.empty_field())
+        empty._indexed_labels = []
+        return empty
 
 
 class ForbiddenArcs(TensorField):

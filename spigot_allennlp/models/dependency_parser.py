@@ -110,6 +110,7 @@ class DependencyParser(Parser):
         graph: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
         forbidden_arcs: Optional[torch.Tensor] = None,
+        frames: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -123,6 +124,8 @@ class DependencyParser(Parser):
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
         forbidden_arcs : `torch.Tensor`, optional (default = `None`)
             `(batch, length, length)` bool, `[modifier, head]`: arcs that the predicted tree must not have.
+        frames : `torch.Tensor`, optional (default = `None`)
+            Not used, as `graph`.
 
         # Returns
 

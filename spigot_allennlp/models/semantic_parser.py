@@ -13,11 +13,11 @@ from spigot_allennlp.models.extras import rounded
 from spigot_allennlp.models.initialization import initialize
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.models.word_pieces import check_word_pieces
-from spigot_allennlp.modules import GraphHinge, GraphLoss, GraphScores, PairScorer
+from spigot_allennlp.modules import FrameClassifier, GraphHinge, GraphLoss, GraphScores, PairScorer
 from spigot_allennlp.structures import SemanticGraph, registered_name
-from spigot_allennlp.training.metrics import SemanticDependencyF1
+from spigot_allennlp.training.metrics import FrameF1, SemanticDependencyF1
 
-_SHOWN_WHILE_RUNNING = ("labelled_f1", "unlabelled_f1")
+_SHOWN_WHILE_RUNNING = ("labelled_f1", "unlabelled_f1", "frame_f1")
 
 
 @Model.register("spigot_semantic_parser")
@@ -46,6 +46,9 @@ class SemanticParser(Parser):
     structure : `SemanticGraph`, optional (default = "semantic_graph")
         The graphs that may be predicted.
     loss : `GraphLoss`, optional (default = "hinge")
+    frames : `FrameClassifier`, optional (default = `None`)
+        Predicts the frames of tokens; the reader then needs `frames: true`. Its `input_dim` is filled in. By default
+        there are none.
     use_deterministic_labels : `bool`, optional (default = `True`)
         Whether a label that no predicate of the training data has twice may be predicted at most once per predicate.
     reads_trees : `bool`, optional (default = `False`)
@@ -70,6 +73,7 @@ class SemanticParser(Parser):
         predicate_feedforward: Optional[Lazy[FeedForward]] = None,
         structure: Optional[SemanticGraph] = None,
         loss: Optional[GraphLoss] = None,
+        frames: Optional[Lazy[FrameClassifier]] = None,
         use_deterministic_labels: bool = True,
         reads_trees: bool = False,
         dropout: float = 0.0,
@@ -90,6 +94,7 @@ class SemanticParser(Parser):
         if predicate_feedforward is not None:
             self.predicate_feedforward = predicate_feedforward.construct(input_dim=dim)
             self.predicate_projection = torch.nn.Linear(self.predicate_feedforward.get_output_dim(), 1)
+        self.frames = None if frames is None else frames.construct(vocab=vocab, input_dim=dim)
         repeated = vocab.get_token_to_index_vocabulary("repeated_graph_labels")
         self.structure = structure or SemanticGraph()
         self.structure.bind(
@@ -102,6 +107,7 @@ class SemanticParser(Parser):
         self.loss = loss or GraphHinge()
         self.structure.require("argmax", *self.loss.needs, by=f"the loss {registered_name(self.loss, GraphLoss)}")
         self.metric = SemanticDependencyF1()
+        self.frame_metric = FrameF1()
         initialize(self, initializer)
         self.start_from(pretrained_file)
 
@@ -111,6 +117,7 @@ class SemanticParser(Parser):
         graph: Optional[torch.Tensor] = None,
         tree: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
+        frames: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -122,30 +129,35 @@ class SemanticParser(Parser):
             `(batch, length, length)` int64, `[modifier, head]`, at least 0 where there is an arc: needed by a parser
             that reads trees, not used by another.
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
+            A parser of frames needs the `lemmas` of each sentence.
+        frames : `torch.Tensor`, optional (default = `None`)
+            `(batch, length)` int64: the label of each token's gold frame, -1 where there is none.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
             `arcs`, `(batch, length, length)` int64, the predicted graph in the form of `graph`; `mask`; and `loss`,
-            summed over the batch, where gold graphs are given. In evaluation, what [`extras`](./extras.md) ask for:
-            `arc_probabilities`, like `arcs`, of what is predicted; `graph_probability`, `(batch,)`;
-            `graph_alternatives` and `graph_samples`, for each sentence a list of dictionaries with `arcs`, `tops`,
-            `score` and `probability`.
+            summed over the batch, where gold graphs are given. In evaluation, `frames` of a parser that predicts them,
+            a list of strings for each sentence, `_` for none; and what [`extras`](./extras.md) ask for:
+            `frame_probabilities`, likewise; `arc_probabilities`, like `arcs`, of what is predicted;
+            `graph_probability`, `(batch,)`; `graph_alternatives` and `graph_samples`, for each sentence a list of
+            dictionaries with `arcs`, `tops`, `score` and `probability`.
         """
         if self.reads_trees and tree is None:
             raise ConfigurationError("a semantic parser that reads_trees needs the field 'tree'")
         check_word_pieces(self, tokens, metadata)
         encoded, mask = self.encode(tokens)
-        scores = self.score(encoded, (tree >= 0).to(encoded) if self.reads_trees else None)
-        return self.parse(scores, mask, self.best_labels(scores, mask), graph)
+        tree = (tree >= 0).to(encoded) if self.reads_trees else None
+        scores = self.score(encoded, tree)
+        output = self.parse(scores, mask, self.best_labels(scores, mask), graph)
+        return self.add_frames(output, encoded, tree, frames, metadata)
 
     def score(self, encoded: torch.Tensor, tree: Optional[torch.Tensor] = None) -> GraphScores:
         """
         Of `encoded` tokens and, for a parser that reads them, trees: `(batch, length, length)`, `[modifier, head]`, 0/1
         or relaxed.
         """
-        if self.reads_trees:
-            encoded = torch.cat([encoded, torch.matmul(tree, encoded)], dim=-1)
+        encoded = self._with_heads(encoded, tree)
         predicates = None
         if self.predicate_feedforward is not None:
             predicates = self.predicate_projection(self.predicate_feedforward(encoded)).squeeze(-1)
@@ -154,6 +166,9 @@ class SemanticParser(Parser):
             allowed = self.structure.allowed_labels(*labels.shape[2:]).to(labels.device)
             labels = labels.masked_fill(~allowed.unsqueeze(1), -torch.inf)
         return GraphScores(self.arc_scorer(encoded, encoded), labels, predicates)
+
+    def _with_heads(self, encoded: torch.Tensor, tree: Optional[torch.Tensor]) -> torch.Tensor:
+        return torch.cat([encoded, torch.matmul(tree, encoded)], dim=-1) if self.reads_trees else encoded
 
     def part_scores(self, scores: GraphScores) -> torch.Tensor:
         """The worth of every part, `(batch, length, length, num_labels)`: what an argmax takes."""
@@ -183,6 +198,40 @@ class SemanticParser(Parser):
             self.metric(output["arcs"], graph, mask)
         return output
 
+    def add_frames(
+        self,
+        output: dict[str, Any],
+        encoded: torch.Tensor,
+        tree: Optional[torch.Tensor] = None,
+        frames: Optional[torch.Tensor] = None,
+        metadata: Optional[list[dict[str, Any]]] = None,
+    ) -> dict[str, Any]:
+        """
+        What `forward` returns, from what `parse` does: with frames, and with their loss where there is one of graphs.
+        Of a parser without frames it is the same. `encoded` and `tree` are those of `score`.
+        """
+        if self.frames is None:
+            return output
+        if metadata is None:
+            raise ConfigurationError("a semantic parser that predicts frames needs the field 'metadata'")
+        scores, mask = self.frames(self._with_heads(encoded, tree)), output["mask"]
+        if frames is not None and "loss" in output:
+            output["loss"] = output["loss"] + self.frames.loss(scores, frames, mask)
+        lemmas = [sentence["lemmas"] for sentence in metadata]
+        scores = self.frames.restrict(scores.detach(), lemmas)
+        chosen = self.frames.choose(scores)
+        if frames is not None:
+            self.frame_metric(chosen, scores.argmax(dim=2), frames, mask)
+        if not self.training:
+            output["frames"] = self.frames.read(chosen, lemmas)
+        if self.tells(probabilities=True):
+            probabilities = self.frames.probabilities(scores, chosen).tolist()
+            output["frame_probabilities"] = [
+                list(map(rounded, sentence[1 : len(words) + 1]))
+                for sentence, words in zip(probabilities, lemmas, strict=True)
+            ]
+        return output
+
     def _extras(self, scores: GraphScores, mask: torch.Tensor, predicted: torch.Tensor) -> dict[str, Any]:
         output: dict[str, Any] = {}
         part_scores = self.part_scores(scores).detach()
@@ -206,6 +255,14 @@ class SemanticParser(Parser):
     def parse_loss(self, scores: GraphScores, mask: torch.Tensor, graph: torch.Tensor) -> torch.Tensor:
         """The loss of `forward`, summed over the batch."""
         return self.loss(scores, graph, mask, self.structure).sum()
+
+    def frame_loss(
+        self, encoded: torch.Tensor, tree: Optional[torch.Tensor], mask: torch.Tensor, frames: Optional[torch.Tensor]
+    ) -> torch.Tensor | float:
+        """What `add_frames` adds to the loss, summed over the batch; 0 where there is nothing."""
+        if self.frames is None or frames is None:
+            return 0.0
+        return self.frames.loss(self.frames(self._with_heads(encoded, tree)), frames, mask)
 
     def make_output_human_readable(self, output_dict: dict[str, Any]) -> dict[str, Any]:
         """
@@ -237,5 +294,5 @@ class SemanticParser(Parser):
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
         """All figures at the end of a pass (`reset`), the most telling ones while it runs."""
-        metrics = self.metric.get_metric(reset)
+        metrics = {**self.metric.get_metric(reset), **self.frame_metric.get_metric(reset)}
         return metrics if reset else {name: metrics[name] for name in _SHOWN_WHILE_RUNNING if name in metrics}

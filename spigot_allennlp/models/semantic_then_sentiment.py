@@ -150,6 +150,7 @@ class SemanticThenSentiment(Model):
         graph: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
         task: Optional[list[str]] = None,
+        frames: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -162,6 +163,8 @@ class SemanticThenSentiment(Model):
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
         task : `List[str]`, optional (default = `None`)
             Not used; the framework's multi-task reader gives it.
+        frames : `torch.Tensor`, optional (default = `None`)
+            `(batch, length)` int64, as the parser takes them.
 
         # Returns
 
@@ -181,7 +184,8 @@ class SemanticThenSentiment(Model):
             return cross_entropy(self._classify(encoded, graph, mask), label, reduction="sum")
 
         if self.semantic_parser is not None:
-            scores = self.semantic_parser.score(self.semantic_parser.encode(tokens)[0])
+            read_by_parser, _ = self.semantic_parser.encode(tokens)
+            scores = self.semantic_parser.score(read_by_parser)
             teaches_parser_alone = graph is not None and label is None
             if self.training and teaches_parser_alone:
                 if not self.update_parser:
@@ -192,6 +196,7 @@ class SemanticThenSentiment(Model):
                 z, chosen = self._read(part_scores, mask, label_loss)
             if graph is not None or not self.training:
                 output = self.semantic_parser.parse(scores, mask, chosen, graph)
+                output = self.semantic_parser.add_frames(output, read_by_parser, None, frames, metadata)
             if "loss" in output:
                 output["loss"] = self.parser_loss_weight * output["loss"]
             if z is not None and not self.training:

@@ -103,6 +103,7 @@ class SyntacticThenSemantic(Model):
         metadata: Optional[list[dict[str, Any]]] = None,
         task: Optional[list[str]] = None,
         forbidden_arcs: Optional[torch.Tensor] = None,
+        frames: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -117,13 +118,16 @@ class SyntacticThenSemantic(Model):
             Not used; the framework's multi-task reader gives it.
         forbidden_arcs : `torch.Tensor`, optional (default = `None`)
             `(batch, length, length)` bool, `[modifier, head]`: arcs that the intermediate tree must not have.
+        frames : `torch.Tensor`, optional (default = `None`)
+            `(batch, length)` int64, as the semantic parser takes them.
 
         # Returns
 
         `Dict[str, torch.Tensor]`
-            `heads` and perhaps `head_tags` of the intermediate tree and `arcs` of the graph, as the two parsers give
-            them; in evaluation `arc_weights`, what of the tree the second stage read, `(batch, length, length)`;
-            `mask`; and `loss`, where anything gold is given. A batch of trees alone has no `arcs` in training.
+            `heads` and perhaps `head_tags` of the intermediate tree, `arcs` of the graph and perhaps `frames`, as the
+            two parsers give them; in evaluation `arc_weights`, what of the tree the second stage read,
+            `(batch, length, length)`; `mask`; and `loss`, where anything gold is given. A batch of trees alone has no
+            `arcs` in training.
 
             The tree is the one that `intermediate` chose: what the second stage read or, of a mixture, the best one.
         """
@@ -137,7 +141,8 @@ class SyntacticThenSemantic(Model):
         def graph_loss(tree: torch.Tensor) -> torch.Tensor:
             # Called in the backward pass, when `encoded` is what the second stage reads.
             graph_scores = self.semantic_parser.score(encoded, tree)
-            return self.semantic_parser.parse_loss(graph_scores, mask, graph)
+            loss = self.semantic_parser.parse_loss(graph_scores, mask, graph)
+            return loss + self.semantic_parser.frame_loss(encoded, tree, mask, frames)
 
         if only_trees:
             z = self.intermediate.structure.argmax(scores, mask)
@@ -156,6 +161,7 @@ class SyntacticThenSemantic(Model):
         graph_scores = self.semantic_parser.score(encoded, z)
         graphs = self.semantic_parser.best_labels(graph_scores, mask)
         semantic_output = self.semantic_parser.parse(graph_scores, mask, graphs, graph)
+        semantic_output = self.semantic_parser.add_frames(semantic_output, encoded, z, frames, metadata)
         if self.training and self.anchor is not None:
             semantic_output["loss"] = semantic_output["loss"] + self.anchor.loss(tokens, scores, mask)
         if "loss" in output and "loss" in semantic_output:

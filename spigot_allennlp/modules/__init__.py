@@ -5,6 +5,7 @@ from spigot_allennlp.modules.composition import Selection as Selection
 from spigot_allennlp.modules.composition import TreeComposition as TreeComposition
 from spigot_allennlp.modules.composition import TreeLstm as TreeLstm
 from spigot_allennlp.modules.embedding import ScaledEmbedding as ScaledEmbedding
+from spigot_allennlp.modules.frame_classifier import FrameClassifier as FrameClassifier
 from spigot_allennlp.modules.graph_features import GraphFeatures as GraphFeatures
 from spigot_allennlp.modules.graph_loss import GraphHinge as GraphHinge
 from spigot_allennlp.modules.graph_loss import GraphLoss as GraphLoss

@@ -1,6 +1,4 @@
-import codecs
 import json
-import locale
 import logging
 import traceback
 import warnings
@@ -28,7 +26,8 @@ from spigot_allennlp.models import DependencyParser
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.explanation import add_saliency, predict_alike, telling
-from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
+from spigot_allennlp.predictors.formats import Output, locale_is_utf8, to_conllu, to_mrp, to_sdp
+from spigot_allennlp.predictors.known_heads import with_known_heads
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.saliency import label_with
 from spigot_allennlp.predictors.sentence_input import (
@@ -197,7 +196,7 @@ class SentencePredictor(Predictor):
                     raise failure.cause
         return joined
 
-    def read(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> list[Sentence]:
+    def read(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
         """
         The sentences of an object of the forms above.
 
@@ -206,7 +205,7 @@ class SentencePredictor(Predictor):
         `ValueError` that says what was expected, for any other object, and for raw text with more than `max_tokens`;
         `ConfigurationError`, if it needs a tagger and none is installed.
         """
-        sentences = read_sentences(json_dict, self.tagger, max_tokens, self._kept_keys)
+        sentences = self._read_sentences(json_dict, max_tokens)
         for sentence in sentences:
             self._check_constraints(plain(sentence))
         return sentences
@@ -261,7 +260,7 @@ class SentencePredictor(Predictor):
         """The outputs for instances, in their order, or failures as `try_sentences` has them."""
         outputs: dict[int, JsonDict] = {}
         for indices in self._sampler.get_batch_indices(instances):
-            batch = self._complete([instances[index] for index in indices])
+            batch = with_known_heads([instances[index] for index in indices], self._predicts_trees())
             outputs.update(zip(indices, self._try(batch), strict=True))
         return [outputs[index] for index in range(len(instances))]
 
@@ -291,20 +290,6 @@ class SentencePredictor(Predictor):
         if isinstance(sentence, ConstrainedSentence) and not self._predicts_trees():
             raise FormatError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
 
-    def _complete(self, batch: list[Instance]) -> list[Instance]:
-        """Keeps the heads of partial trees; with the same fields for all sentences of the batch."""
-        for instance in batch if self._predicts_trees() else ():
-            tree, num_tokens = instance.fields.get("tree"), len(instance["tokens"]) - 1
-            if tree is not None and 0 < len(tree.indices) < num_tokens and "forbidden_arcs" not in instance.fields:
-                heads = dict(tree.indices)
-                arcs = ForbiddenArcs(num_tokens, [heads.get(position + 1) for position in range(num_tokens)])
-                instance.add_field("forbidden_arcs", arcs)
-        if any("forbidden_arcs" in instance.fields for instance in batch):
-            for instance in batch:
-                if "forbidden_arcs" not in instance.fields:
-                    instance.add_field("forbidden_arcs", ForbiddenArcs(len(instance["tokens"]) - 1))
-        return batch
-
     @overrides
     def dump_line(self, outputs: JsonDict) -> str:
         line = self._format(outputs)
@@ -318,7 +303,7 @@ class SentencePredictor(Predictor):
                 raise failure.to_raise() from failure.cause
             logger.warning("Skipped %s", failure)
         if self._output_format == "json":
-            return json.dumps(outputs, ensure_ascii=not _locale_is_utf8()) + "\n"
+            return json.dumps(outputs, ensure_ascii=not locale_is_utf8()) + "\n"
         sentences = [output for output in outputs.get("sentences", [outputs]) if not isinstance(output, Failure)]
         if not sentences:
             return ""
@@ -334,7 +319,7 @@ class SentencePredictor(Predictor):
     @overrides
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         """Expects one sentence."""
-        (sentence,) = read_sentences(json_dict, self.tagger)
+        (sentence,) = self._read_sentences(json_dict)
         return self._to_instance(sentence)
 
     @overrides
@@ -348,7 +333,10 @@ class SentencePredictor(Predictor):
             warnings.filterwarnings("ignore", "Using (a )?non-full backward hook", FutureWarning)
             return super().get_gradients(instances)
 
-    def _read(self, json_dict: JsonDict) -> list[Sentence]:
+    def _read_sentences(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
+        return read_sentences(json_dict, self.tagger, max_tokens, self._kept_keys)
+
+    def _read(self, json_dict: JsonDict) -> Sequence[Sentence]:
         """The sentences of an input object; of a bad line of `allennlp predict` none, and its fault is noted."""
         try:
             if isinstance(json_dict, InputLine) and json_dict.fault is not None:
@@ -359,8 +347,3 @@ class SentencePredictor(Predictor):
                 raise
             json_dict.fault = str(error)
             return []
-
-
-def _locale_is_utf8() -> bool:
-    """Whether the framework, which opens the file of output, writes UTF-8 there. Otherwise JSON is ASCII."""
-    return codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"

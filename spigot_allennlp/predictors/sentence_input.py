@@ -36,7 +36,24 @@ class ConstrainedSentence(NamedTuple):
     forbidden_arcs: list[tuple[int, int]]
 
 
-PlainSentence = TaggedSentence | ConstrainedSentence
+class SentencePair(NamedTuple):
+    """
+    Two sentences that are classified together.
+
+    # Parameters
+
+    premise, hypothesis : `TaggedSentence`
+    """
+
+    premise: TaggedSentence
+    hypothesis: TaggedSentence
+
+    @property
+    def tokens(self) -> list[str]:
+        return self.premise.tokens + self.hypothesis.tokens
+
+
+PlainSentence = TaggedSentence | ConstrainedSentence | SentencePair
 
 
 class ExplainedSentence(NamedTuple):
@@ -59,6 +76,7 @@ class ExplainedSentence(NamedTuple):
 
 
 Sentence = PlainSentence | ExplainedSentence
+"""What an input object has one or more of."""
 
 
 def plain(sentence: Sentence) -> PlainSentence:
@@ -128,6 +146,36 @@ def _read_form(
     if any(key in json_dict for key in _CONSTRAINTS):
         return [ConstrainedSentence(**columns, **_get_constraints(json_dict, len(columns["tokens"])))]
     return [TaggedSentence(**columns)]
+
+
+def read_pair(json_dict: JsonDict, tagger: SentenceTagger, kept_keys: Collection[str] = ("id",)) -> SentencePair:
+    """
+    The pair of an input object with `premise` and `hypothesis`, each raw text that is one sentence or a list of tokens.
+
+    # Parameters
+
+    json_dict : `JsonDict`
+    tagger : `SentenceTagger`
+    kept_keys : `Collection[str]`, optional (default = `("id",)`)
+        What else an object may have, of the caller's own.
+
+    # Raises
+
+    `ValueError` that says what was expected, for any other object.
+    """
+    if not json_dict.keys() >= set(SentencePair._fields):
+        raise ValueError(f"expected 'premise' and 'hypothesis', found {shortened_json(list(json_dict))}")
+    _check_keys(json_dict, (*SentencePair._fields, *kept_keys))
+    _check_kept(json_dict, kept_keys)
+    return SentencePair(*(_read_side(json_dict, key, tagger) for key in SentencePair._fields))
+
+
+def _read_side(json_dict: JsonDict, key: str, tagger: SentenceTagger) -> TaggedSentence:
+    if not isinstance(json_dict[key], list):
+        return tagger.sentence(_get_text(json_dict, key), None)
+    if not json_dict[key]:
+        raise ValueError(f"'{key}' must not be empty")
+    return tagger.tag(_get_column(json_dict, key))
 
 
 def _check_keys(json_dict: JsonDict, expected: Sequence[str]) -> None:

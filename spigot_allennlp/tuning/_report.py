@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from spigot_allennlp.tuning._search_space import SearchSpace
 from spigot_allennlp.tuning.config import Metric
+from spigot_allennlp.tuning.text_table import align
 
 ERROR = "error"
 """The attribute of a failed trial that has its error."""
@@ -83,12 +84,8 @@ def format_table(rows: list[dict[str, Any]], metric: Metric) -> str:
         return int(row["state"] != "complete"), -value if metric.maximise else value
 
     header = [name for name in rows[0] if any(row[name] is not None for row in rows)]
-    lines = [
-        header,
-        *(["" if row[name] is None else _format(row[name]) for name in header] for row in sorted(rows, key=rank)),
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    cells = (["" if row[name] is None else _format(row[name]) for name in header] for row in sorted(rows, key=rank))
+    return align([header, *cells])
 
 
 def format_settings(settings: dict[str, Any]) -> str:

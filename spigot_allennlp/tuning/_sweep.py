@@ -116,13 +116,38 @@ class Sweep:
             After so many seconds no trial is started.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while time.monotonic() < deadline and (started := self._start_trial(num_trials)) is not None:
-            trial, lock = started
-            try:
-                self._try(trial)
-            finally:
-                lock.release()
-                Path(lock.lock_file).unlink(missing_ok=True)
+        while time.monotonic() < deadline and self.run_one(num_trials):
+            pass
+
+    def run_one(self, num_trials: int) -> bool:
+        """Tries one setting, unless so many trials have ended or are running; whether it did."""
+        started = self._start_trial(num_trials)
+        if started is None:
+            return False
+        trial, lock = started
+        try:
+            self._try(trial)
+        finally:
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+        return True
+
+    def has_ended(self, num_trials: int) -> bool:
+        """Whether so many trials have ended, in whatever process."""
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(trial.state.is_finished() and not is_interrupted(trial) for trial in trials) >= num_trials
+
+    def best_settings(self) -> dict[str, Any]:
+        """
+        The settings of the best trial, as the config takes them. Raises a `ConfigurationError` that has the error of a
+        trial, if none is complete.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        best = best_trial(trials, self._config.metric)
+        if best is None:
+            error = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "none was begun")
+            raise ConfigurationError(f"{self._folder} has no complete trial: {error}")
+        return self._space.values(best.params)
 
     def write_report(self) -> str:
         """

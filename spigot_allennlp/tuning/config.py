@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,20 +34,30 @@ class TunedConfig:
         JSON as for `allennlp train`.
     metric : `str`, optional (default = `None`)
         Stands in for `trainer.validation_metric`, written in the same way, with a `+` or `-`.
+    overlay : `Callable[[str], str]`, optional (default = `None`)
+        What is trained instead of the config, as Jsonnet, given Jsonnet that evaluates to the config.
 
     # Raises
 
     `ConfigurationError`, if the file is no config, or has no single metric or nothing to validate on.
     """
 
-    def __init__(self, config_file: str | PathLike[str], overrides: str = "", metric: str | None = None) -> None:
-        self._import = f"(import {json.dumps(str(Path(cached_path(config_file)).absolute()))})"
+    def __init__(
+        self,
+        config_file: str | PathLike[str],
+        overrides: str = "",
+        metric: str | None = None,
+        overlay: Callable[[str], str] | None = None,
+    ) -> None:
+        self._config = jsonnet_import(cached_path(config_file))
+        if overlay is not None:
+            self._config = f"({overlay(self._config)})"
         try:
             self._overrides = parse_overrides(overrides)
             fields = (
-                f"local config = {self._import}; std.setDiff(std.objectFieldsAll(config), std.objectFields(config))"
+                f"local config = {self._config}; std.setDiff(std.objectFieldsAll(config), std.objectFields(config))"
             )
-            self._hidden = set(_evaluate(f"{{ hidden: {fields} }}")["hidden"])
+            self._hidden = set(evaluate_jsonnet(f"{{ hidden: {fields} }}")["hidden"])
             if metric is not None:
                 self._overrides["trainer.validation_metric"] = metric
             self.base = self.resolve({}).as_dict(quiet=True)
@@ -66,7 +76,7 @@ class TunedConfig:
         """
         hidden = {name: value for name, value in settings.items() if name in self._hidden}
         visible = {name: value for name, value in settings.items() if name not in self._hidden}
-        config = _evaluate(f"{self._import} + {json.dumps(hidden)}").as_dict(quiet=True)
+        config = evaluate_jsonnet(f"{self._config} + {json.dumps(hidden)}").as_dict(quiet=True)
         return Params(with_overrides(with_overrides(config, self._overrides), visible))
 
     def check(self, settings: Iterable[str]) -> None:
@@ -80,7 +90,13 @@ class TunedConfig:
                 raise ConfigurationError(f"'{parts[0]}' is a part of '{name}': only one of them can be varied")
 
 
-def _evaluate(jsonnet: str) -> Params:
+def jsonnet_import(path: str | PathLike[str]) -> str:
+    """Jsonnet that evaluates to what the file does."""
+    return f"(import {json.dumps(str(Path(path).absolute()))})"
+
+
+def evaluate_jsonnet(jsonnet: str) -> Params:
+    """What Jsonnet evaluates to, with environment variables as `std.extVar`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.jsonnet"
         path.write_text(jsonnet, encoding="utf-8")

@@ -52,7 +52,7 @@ def check_trainable(params: Params, metric: str) -> None:
         raise ConfigurationError(f"the model does not report {metric}, but {', '.join(sorted(reported))}")
 
 
-def train(params: Params, folder: Path, callback: TrainerCallback) -> dict[str, Any]:
+def train(params: Params, folder: Path, callback: TrainerCallback | None = None) -> dict[str, Any]:
     """
     Does what `allennlp train` does.
 
@@ -61,7 +61,7 @@ def train(params: Params, folder: Path, callback: TrainerCallback) -> dict[str, 
     params : `Params`
     folder : `Path`
         The serialization directory. It also gets what would be printed, in `out.log`.
-    callback : `TrainerCallback`
+    callback : `TrainerCallback`, optional (default = `None`)
         One more than the config has.
 
     # Returns
@@ -76,7 +76,8 @@ def train(params: Params, folder: Path, callback: TrainerCallback) -> dict[str, 
             include_in_archive = params.pop("include_in_archive", None)
             verify_include_in_archive(include_in_archive)
             training = _build(params, folder)
-            training.trainer._callbacks.append(callback)
+            if callback is not None:
+                training.trainer._callbacks.append(callback)
             metrics = training.run()
             training.finish(metrics)
             archive_model(folder, include_in_archive=include_in_archive)

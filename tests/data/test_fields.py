@@ -6,7 +6,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, Instance, Token, Vocabulary
 from allennlp.data.fields import ListField, TextField
 
-from spigot_allennlp.data.fields import ArcField, ForbiddenArcs, KnownLabelField
+from spigot_allennlp.data.fields import ArcField, ForbiddenArcs, FrameField, KnownLabelField
 from spigot_allennlp.data.format_error import FormatError
 
 
@@ -167,3 +167,28 @@ def test_forbidden_arcs():
     small = ForbiddenArcs(1)
     padded = small.as_tensor(field.get_padding_lengths())
     assert padded.shape == tensor.shape and not padded.any() and padded.dtype == torch.bool
+
+
+def _frames(frames, lemmas):
+    tokens = TextField([Token(lemma) for lemma in lemmas], {})
+    return FrameField(frames, lemmas, tokens)
+
+
+def test_frames_are_label_ids_and_what_training_data_lacks_is_one_past_the_last():
+    seen = _frames(["_", "v:e-i", "get.05", "get.05"], ["the", "v", "get", "get"])
+    vocab = Vocabulary.from_instances([Instance({"frames": seen})])
+    number, kind = (vocab.get_token_index(label, "frame_labels") for label in ("@@LEMMA@@.05", "v:e-i"))
+    assert sorted([number, kind]) == [0, 1]
+    assert set(vocab.get_token_to_index_vocabulary("lemma_frame_labels")) == {"v\tv:e-i", "get\t@@LEMMA@@.05"}
+    field = _frames(["swim.05", "swim.06", "_", "v:e-i"], ["swim", "swim", "v", "get"])
+    field.index(vocab)
+    tensor = field.as_tensor({"num_tokens": 6})
+    assert tensor.dtype == torch.long
+    assert tensor.tolist() == [number, 2, -1, kind, -1, -1]
+
+
+def test_empty_frames_pad_a_list():
+    field = ListField([_frames(["get.05"], ["get"]), _frames([], [])])
+    vocab = Vocabulary.from_instances([Instance({"frames": field})])
+    field.index(vocab)
+    assert field.as_tensor(field.get_padding_lengths()).tolist() == [[0], [-1]]

@@ -1,3 +1,1 @@
-(import 'base.libsonnet') + (import '../common/methods.libsonnet').straight_through + {
-  model+: { intermediate+: { step_size: $.step_size, max_gradient_norm: $.max_gradient_norm } },
-}
+(import 'base.libsonnet') + (import '../common/methods.libsonnet').straight_through

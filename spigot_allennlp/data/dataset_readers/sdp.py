@@ -28,16 +28,19 @@ class SdpReader(SentenceReader):
         beside the file and with the same name but for its suffix, as in `train.sdp` and `train.conllu`.
     companion_suffix : `str`, optional (default = `".conllu"`)
         What stands in place of the suffix of a path in the path of its companion.
+    frames : `bool`, optional (default = `False`)
+        Whether a parser is to learn the frames too.
     kwargs
         See [`SentenceReader`](./sentence_reader.md).
     """
 
-    def __init__(self, trees: str = "none", companion_suffix: str = ".conllu", **kwargs) -> None:
+    def __init__(self, trees: str = "none", companion_suffix: str = ".conllu", frames: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         if trees not in ("none", "augmented", "companion"):
             raise ConfigurationError(f"Expected `trees` to be 'none', 'augmented' or 'companion', found {trees!r}")
         self._trees = trees
         self._companion_suffix = companion_suffix
+        self._frames = frames
 
     def _read(self, file_path: str | os.PathLike[str]) -> Iterator[Instance]:
         name = str(file_path)
@@ -53,6 +56,7 @@ class SdpReader(SentenceReader):
                 sentence.tops,
                 sentence.sentence_id,
                 sentence.upos,
+                sentence.frames if self._frames else None,
             )
             texts = {}
             if sentence.companion is not None:
@@ -92,6 +96,7 @@ class SdpReader(SentenceReader):
         tops: Sequence[int] | None = None,
         sentence_id: str | None = None,
         upos: Sequence[str] | None = None,
+        frames: Sequence[str] | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -111,6 +116,8 @@ class SdpReader(SentenceReader):
         sentence_id : `str`, optional (default = `None`)
         upos : `Sequence[str]`, optional (default = `None`)
             The universal parts of speech, by which "ud" tells punctuation; by default the tags.
+        frames : `Sequence[str]`, optional (default = `None`)
+            The frame of each token, `_` for none.
 
         # Returns
 
@@ -125,5 +132,7 @@ class SdpReader(SentenceReader):
         graph : `ArcField`, if `arcs` are given
             Cells are [predicate, argument], labels are in the namespace `graph_labels`, and those that occur twice with
             one predicate also in `repeated_graph_labels`. Tops are arguments of ROOT with the label `TOP`.
+        frames : `FrameField`, if `frames` are given
+            Labels are in the namespace `frame_labels`, and those of each lemma in `lemma_frame_labels`.
         """
-        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, arcs, tops, upos))
+        return Instance(self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id, arcs, tops, upos, frames))

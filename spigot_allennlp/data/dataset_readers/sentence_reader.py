@@ -10,8 +10,9 @@ from allennlp.data.fields import MetadataField, TextField
 from allennlp.data.token_indexers import SingleIdTokenIndexer
 from allennlp.data.tokenizers import Token
 
-from spigot_allennlp.data.fields import ArcField
+from spigot_allennlp.data.fields import ArcField, FrameField
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.frames import NO_FRAME
 from spigot_allennlp.data.ptb_escapes import unescape
 from spigot_allennlp.data.punctuation import PUNCTUATION_TAGS, is_punctuation
 from spigot_allennlp.framework.bad_input import explained
@@ -108,10 +109,12 @@ class SentenceReader(DatasetReader):
         arcs: Sequence[tuple[int, int, str]] | None = None,
         tops: Sequence[int] | None = None,
         upos: Sequence[str] | None = None,
+        frames: Sequence[str] | None = None,
     ) -> dict[str, Field]:
         """
-        The fields `tokens` and `metadata`; `tree`, where `heads` are given; and `graph`, where `arcs` are given. The
-        universal parts of speech, `upos`, are for the convention "ud"; without them, it looks at the tags.
+        The fields `tokens` and `metadata`; `tree`, where `heads` are given; `graph`, where `arcs` are given; and
+        `frames`, where these are. The universal parts of speech, `upos`, are for the convention "ud"; without them, it
+        looks at the tags.
         """
         words = [Token(ROOT, lemma_=ROOT, tag_=ROOT)]
         text = unescape if self.unescape_ptb else str
@@ -143,6 +146,8 @@ class SentenceReader(DatasetReader):
                 label_namespace="graph_labels",
                 repeated_namespace="repeated_graph_labels",
             )
+        if frames is not None:
+            fields["frames"] = FrameField([NO_FRAME, *frames], [ROOT, *lemmas], text_field)
         return fields
 
 

@@ -26,9 +26,10 @@ class Accuracy(CountingMetric):
             `(batch,)` int64: the right class.
         """
         scores, gold = self.detach_tensors(scores, gold)
-        self.count(gold.new_tensor(len(gold)), (scores.argmax(dim=1) == gold).sum())
+        is_right = scores.argmax(dim=1) == gold
+        self.count(torch.ones_like(is_right), is_right)
 
-    def get_metric(self, reset: bool = False) -> dict[str, float]:
-        """`accuracy`, in [0, 1]. Nothing before any sentence was counted."""
-        sentences, correct = self.take_counts(reset)
-        return {"accuracy": correct / sentences} if sentences else {}
+    def shares(self, counts: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """`accuracy`."""
+        sentences, correct = counts.unbind(-1)
+        return {"accuracy": (correct, sentences)}

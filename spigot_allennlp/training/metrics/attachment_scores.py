@@ -70,19 +70,20 @@ class AttachmentScores(CountingMetric):
         is_exact = (is_right == is_token).all(dim=1) & has_tokens
         words = torch.zeros_like(is_token) if is_punctuation is None else ~is_punctuation[:, 1:]
         parts = [is_token, is_right, has_label, is_labelled]
-        self.count(*(part.sum() for part in (*parts, has_tokens, is_exact, *(part & words for part in parts))))
+        self.count(
+            *(part.sum(dim=1) for part in parts), has_tokens, is_exact, *((part & words).sum(dim=1) for part in parts)
+        )
 
-    def get_metric(self, reset: bool = False) -> dict[str, float]:
+    def shares(self, counts: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """
-        `uas`, `uem` and, where labels were given, `las`, in [0, 1]; where punctuation is known, also
-        `uas_without_punctuation` and `las_without_punctuation`. Nothing before any token was counted: a corpus without
-        trees has no such figures.
+        `uas` and `uem`; `las`, of the tokens that were given with a label; `uas_without_punctuation` and
+        `las_without_punctuation`, of those whose punctuation is known. A corpus without trees has no such figures.
         """
-        tokens, heads, with_label, labelled, sentences, exact, *words = self.take_counts(reset)
-        metrics = {"uas": heads / tokens, "uem": exact / sentences} if tokens else {}
-        if with_label:
-            metrics["las"] = labelled / with_label
-        for name, right, total in (("uas", words[1], words[0]), ("las", words[3], words[2])):
-            if total:
-                metrics[f"{name}_without_punctuation"] = right / total
-        return metrics
+        tokens, heads, with_label, labelled, sentences, exact, *words = counts.unbind(-1)
+        return {
+            "uas": (heads, tokens),
+            "uem": (exact, sentences),
+            "las": (labelled, with_label),
+            "uas_without_punctuation": (words[1], words[0]),
+            "las_without_punctuation": (words[3], words[2]),
+        }

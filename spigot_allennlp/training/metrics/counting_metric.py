@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Optional
+
 import torch
 from allennlp.nn.util import dist_reduce_sum
 from allennlp.training.metrics import Metric
@@ -18,6 +21,9 @@ class CountingMetric(Metric):
         How many numbers are counted.
     """
 
+    observer: Optional[Callable[[torch.Tensor], None]] = None
+    """What is told the counts of each batch, `(batch, num_counts)` int64, a row for each sentence."""
+
     def __init__(self, num_counts: int) -> None:
         self._counts = torch.zeros(num_counts, dtype=torch.long)
 
@@ -25,8 +31,11 @@ class CountingMetric(Metric):
         self._counts.zero_()
 
     def count(self, *numbers: torch.Tensor) -> None:
-        """Adds `num_counts` integers, each a tensor of shape `()`."""
-        self._counts += torch.stack(numbers).cpu()
+        """Adds `num_counts` integers for each sentence of a batch, each a tensor of shape `(batch,)`."""
+        counts = torch.stack([number.long() for number in numbers], dim=-1).cpu().view(-1, len(self._counts))
+        if self.observer is not None:
+            self.observer(counts)
+        self._counts += counts.sum(dim=0)
 
     def take_counts(self, reset: bool) -> list[int]:
         """The counts so far; with `reset`, which all workers must call, those of all workers, to start anew."""
@@ -35,3 +44,25 @@ class CountingMetric(Metric):
         counts = dist_reduce_sum(self._counts).tolist()
         self.reset()
         return counts
+
+    def shares(self, counts: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """
+        The figures that counts lead to, each as two sums, of which it is the first over the second.
+
+        # Parameters
+
+        counts : `torch.Tensor`
+            `(..., num_counts)` int64: of a data set, or of each sentence of it.
+
+        # Returns
+
+        `dict[str, tuple[torch.Tensor, torch.Tensor]]`
+            By the name of a figure, what is right and what there is, `(...)` each. Figures that are no shares are not
+            among them.
+        """
+        return {}
+
+    def get_metric(self, reset: bool = False) -> dict[str, float]:
+        """The shares, but those of nothing."""
+        shares = self.shares(torch.tensor(self.take_counts(reset)))
+        return {name: int(right) / int(total) for name, (right, total) in shares.items() if total}

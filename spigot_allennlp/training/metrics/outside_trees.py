@@ -51,7 +51,7 @@ class OutsideTrees(CountingMetric):
         training : `bool`, optional (default = `False`)
             Whether the trees are training data.
         """
-        self.count(torch.tensor(len(is_outside)), is_outside.sum().cpu())
+        self.count(torch.ones_like(is_outside), is_outside)
         if self._first is None and is_outside.any():
             first = metadata[int(is_outside.int().argmax())] if metadata else {}
             self._first = training, first.get("sentence_id") or shorten(" ".join(first.get("tokens", [])), 40)

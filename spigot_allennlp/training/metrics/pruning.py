@@ -27,15 +27,9 @@ class Pruning(CountingMetric):
             The gold arcs, of the shape of `kept`, bool.
         """
         gold = torch.zeros_like(kept) if gold is None else gold
-        self.count(*(part.sum() for part in (mask[:, 1:], kept, gold, gold & kept)))
+        self.count(*(part.flatten(1).sum(dim=1) for part in (mask[:, 1:], kept, gold, gold & kept)))
 
-    def get_metric(self, reset: bool = False) -> dict[str, float]:
-        """
-        `pruner_arcs`, a token's arcs on average, and `pruner_recall`, the share of gold arcs that are left, in [0, 1].
-        Nothing before anything was counted.
-        """
-        tokens, arcs, gold, found = self.take_counts(reset)
-        metrics = {"pruner_arcs": arcs / tokens} if tokens else {}
-        if gold:
-            metrics["pruner_recall"] = found / gold
-        return metrics
+    def shares(self, counts: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """`pruner_arcs`, a token's arcs on average, and `pruner_recall`, the share of gold arcs that are left."""
+        tokens, arcs, gold, found = counts.unbind(-1)
+        return {"pruner_arcs": (arcs, tokens), "pruner_recall": (found, gold)}

@@ -37,28 +37,31 @@ class SemanticDependencyF1(CountingMetric):
         is_predicted, is_gold = (predicted >= 0) & pairs, (gold >= 0) & pairs
         is_match = is_predicted & is_gold
         is_labelled_match = is_match & (predicted == gold)
-        counts = [mask[:, 0].sum()]
+        counts = [mask[:, 0]]
         for kind in _KINDS:
             correct = is_match if kind.startswith("unlabelled") else is_labelled_match
             first = 1 if kind.endswith("without_tops") else 0
-            counts += [arcs[:, first:].sum() for arcs in (is_predicted, is_gold, correct)]
+            counts += [arcs[:, first:].flatten(1).sum(dim=1) for arcs in (is_predicted, is_gold, correct)]
         self.count(*counts)
 
-    def get_metric(self, reset: bool = False) -> dict[str, float]:
+    def shares(self, counts: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """
-        # Returns
-
-        `Dict[str, float]`
-            `{kind}_precision`, `{kind}_recall` and `{kind}_f1` in [0, 1], for the kinds `labelled`, `unlabelled`,
-            `labelled_without_tops` and `unlabelled_without_tops`. Nothing before any graph was seen.
+        `{kind}_precision`, `{kind}_recall` and `{kind}_f1`, for the kinds `labelled`, `unlabelled`,
+        `labelled_without_tops` and `unlabelled_without_tops`. F1 counts every correct arc twice, once as predicted and
+        once as gold.
         """
-        sentences, *counts = self.take_counts(reset)
-        if not sentences:
-            return {}
-        metrics = {}
+        _, *counts = counts.unbind(-1)
+        shares = {}
         for i, kind in enumerate(_KINDS):
             predicted, gold, correct = counts[3 * i : 3 * i + 3]
-            metrics[f"{kind}_precision"] = correct / max(predicted, 1)
-            metrics[f"{kind}_recall"] = correct / max(gold, 1)
-            metrics[f"{kind}_f1"] = 2 * correct / max(predicted + gold, 1)
-        return metrics
+            shares[f"{kind}_precision"] = (correct, predicted)
+            shares[f"{kind}_recall"] = (correct, gold)
+            shares[f"{kind}_f1"] = (2 * correct, predicted + gold)
+        return shares
+
+    def get_metric(self, reset: bool = False) -> dict[str, float]:
+        """All shares, 0 where there is nothing that they are of. None before any graph was seen."""
+        counts = torch.tensor(self.take_counts(reset))
+        if not counts[0]:
+            return {}
+        return {name: int(right) / max(int(total), 1) for name, (right, total) in self.shares(counts).items()}

@@ -235,3 +235,16 @@ def test_each_instance_is_loaded_once(num_workers):
 def test_instances_are_sent_between_processes_without_indexers():
     instance = next(SdpReader()._read(TOY))
     assert instance["tokens"]._token_indexers is None
+
+
+def test_frames_are_read_where_they_are_wanted():
+    assert all("frames" not in instance.fields for instance in _toy().values())
+    instances = _toy(frames=True)
+    vocab = Vocabulary.from_instances(instances.values())
+    assert set(vocab.get_token_to_index_vocabulary("frame_labels")) == {"@@LEMMA@@.01", "@@LEMMA@@.02"}
+    pairs = set(vocab.get_token_to_index_vocabulary("lemma_frame_labels"))
+    assert "want\t@@LEMMA@@.01" in pairs and not any(pair.startswith("the\t") for pair in pairs)
+    batch = Batch([instances["toy-3"], instances["toy-1"]])
+    batch.index_instances(vocab)
+    assert batch.as_tensor_dict()["frames"].tolist() == [[-1, -1, 0, -1, 0, -1], [-1, 0, -1, -1, -1, -1]]
+    assert "frames" not in SdpReader(frames=True).text_to_instance(["Yes"], ["UH"], ["yes"]).fields
