@@ -39,6 +39,7 @@ NAMES = {
         "spigot_semantic_dependency_f1",
         "spigot_attachment_scores",
         "spigot_accuracy",
+        "spigot_frame_f1",
         "spigot_pruning",
         "spigot_outside_trees",
     },
