@@ -103,6 +103,8 @@ def _evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], 
             outputs = model.forward_on_instances([instances[i] for i in batch])
             predictions.update(zip(batch, map(_read_prediction, outputs), strict=True))
             for metric, rows in seen:
+                if len(rows) != len(batch):
+                    raise ValueError(f"Expected {type(metric).__name__} to count sentence by sentence")
                 counts.setdefault(metric, rows.new_zeros(len(instances), rows.size(1)))[batch] += rows
             seen.clear()
     metrics = model.get_metrics(reset=True)

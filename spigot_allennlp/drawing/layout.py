@@ -15,6 +15,7 @@ from spigot_allennlp.drawing.text import text_width
 
 WORD_SIZE, SMALL_SIZE = 16, 12
 _LEVEL = 19  # from one level to the next
+_BARE_LEVEL = 11  # the same, where no arc has a label
 _FIRST = 20  # from the words to the first level
 _PORT = 9  # between the places at which arcs leave a word
 _RADIUS = 7  # of the corners of arcs
@@ -58,6 +59,8 @@ class ArcPart:
         Its index.
     level : `int`
         From 1, the next to the words.
+    height : `float`
+        How far from the words its part along is.
     start, end : `float`
         Where it leaves its left word and its right word, or the edges of the line.
     has_start, has_end : `bool`
@@ -70,6 +73,7 @@ class ArcPart:
 
     arc: int
     level: int
+    height: float
     start: float
     end: float
     has_start: bool
@@ -138,11 +142,6 @@ def lay_out(widths: Sequence[float], arcs: Sequence[Arc], max_width: float | Non
         if not widths:
             break
     return lines
-
-
-def level_height(level: int) -> float:
-    """How far from the words the level is."""
-    return _FIRST + (level - 1) * _LEVEL
 
 
 def label_width(label: str) -> float:
@@ -277,20 +276,23 @@ class _Side:
     """What is above a line, or below it: the parts of arcs, and where they leave their words."""
 
     def __init__(self, arcs: Sequence[Arc], start: int, end: int, is_above: bool) -> None:
+        # One that passes over the whole line has nothing to say here.
+        words = range(start, end)
         here = [
             index
             for index, arc in enumerate(arcs)
-            if arc.is_above == is_above and arc.span[0] < end and arc.span[1] >= start
+            if arc.is_above == is_above and not {arc.source, arc.target}.isdisjoint(words)
         ]
-        # One that passes over the whole line has nothing to say here but that it passes.
+        distance = _LEVEL if any(arc.label for arc in arcs if arc.is_above == is_above) else _BARE_LEVEL
         self.parts: list[ArcPart] = []
         self.ends: dict[int, tuple[int, int]] = {}
         for index, level in zip(here, levels([arcs[index].span for index in here]), strict=True):
             left, right = arcs[index].span
             has_start, has_end = left >= start, right < end
             has_tip = has_end if arcs[index].target == right else has_start
-            label = (0.0, 0.0) if arcs[index].label and (has_start or has_end) else None
-            self.parts.append(ArcPart(index, level, 0.0, 0.0, has_start, has_end, has_tip, label))
+            label = (0.0, 0.0) if arcs[index].label else None
+            height = _FIRST + (level - 1) * distance
+            self.parts.append(ArcPart(index, level, height, 0.0, 0.0, has_start, has_end, has_tip, label))
             self.ends[index] = max(left, start - 1), min(right, end)
         # From left to right: what goes to the left, the lowest first, and what goes to the right, the highest first.
         ports: dict[int, list[tuple[int, int, int]]] = {}
@@ -311,7 +313,7 @@ class _Side:
 def _height(parts: Sequence[ArcPart]) -> float:
     if not parts:
         return 0.0
-    return level_height(max(part.level for part in parts)) + SMALL_SIZE
+    return max(part.height for part in parts) + SMALL_SIZE
 
 
 def _most_that_fit(widths: Sequence[float], start: int, max_width: float) -> int:

@@ -230,7 +230,7 @@ def _joined(marks: Sequence[tuple[str, Kind]]) -> str:
 def _shape(part: layout.ArcPart, drawn: tuple[DrawnArc, bool], label: str, base: float, x) -> ArcShape:
     arc, is_above = drawn
     out = -1 if is_above else 1  # away from the words
-    y = base + out * layout.level_height(part.level)
+    y = base + out * part.height
     radius = min(_RADIUS, (part.end - part.start) / 2)
     goes_right = arc.source < arc.target
 

@@ -1,6 +1,8 @@
 """The file formats in which predictions can be written."""
 
+import codecs
 import json
+import locale
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +59,11 @@ def to_mrp(output: JsonDict, number: int) -> str:
     """A predicted graph as a line of MRP; a sentence without an id has its number."""
     content = mrp.to_mrp(_complete(output, "sdp"), number)
     return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def locale_is_utf8() -> bool:
+    """Whether the framework, which opens the file of output, writes UTF-8 there. Otherwise JSON is ASCII."""
+    return codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"
 
 
 def _complete(output: JsonDict, output_format: str, tag_column: str = "xpos", in_deps: bool = False) -> dict[str, Any]:

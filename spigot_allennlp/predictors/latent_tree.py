@@ -21,8 +21,8 @@ class LatentTreePredictor(SentencePredictor):
 
     The output has `tokens`, `tags`, `lemmas` and `sentence_id`; the `label`, and the `probabilities` and `logits` of
     all labels; and the structure that led to it: `heads` (1-based, 0 is ROOT), `selected`, the 1-based positions of the
-    chosen tokens, or `latent_labels`, a number for each token. What is of the hypothesis begins with `hypothesis_`.
-    CoNLL-U has the tree alone, of a pair that of the premise.
+    chosen tokens, `latent_labels`, a number for each token, or `latent_class`, one for the sentence. What is of the
+    hypothesis begins with `hypothesis_`. CoNLL-U has the tree alone, of a pair that of the premise.
 
     Registered as a `Predictor` with name "spigot_latent_tree_classifier".
     """

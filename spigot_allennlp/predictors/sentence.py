@@ -1,6 +1,4 @@
-import codecs
 import json
-import locale
 import logging
 import traceback
 import warnings
@@ -28,7 +26,8 @@ from spigot_allennlp.models import DependencyParser
 from spigot_allennlp.models.extras import Extras
 from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.explanation import add_saliency, predict_alike, telling
-from spigot_allennlp.predictors.formats import Output, to_conllu, to_mrp, to_sdp
+from spigot_allennlp.predictors.formats import Output, locale_is_utf8, to_conllu, to_mrp, to_sdp
+from spigot_allennlp.predictors.known_heads import with_known_heads
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.saliency import label_with
 from spigot_allennlp.predictors.sentence_input import (
@@ -261,7 +260,7 @@ class SentencePredictor(Predictor):
         """The outputs for instances, in their order, or failures as `try_sentences` has them."""
         outputs: dict[int, JsonDict] = {}
         for indices in self._sampler.get_batch_indices(instances):
-            batch = self._complete([instances[index] for index in indices])
+            batch = with_known_heads([instances[index] for index in indices], self._predicts_trees())
             outputs.update(zip(indices, self._try(batch), strict=True))
         return [outputs[index] for index in range(len(instances))]
 
@@ -291,20 +290,6 @@ class SentencePredictor(Predictor):
         if isinstance(sentence, ConstrainedSentence) and not self._predicts_trees():
             raise FormatError("heads and forbidden_arcs are for a model that predicts a tree, and this one does not")
 
-    def _complete(self, batch: list[Instance]) -> list[Instance]:
-        """Keeps the heads of partial trees; with the same fields for all sentences of the batch."""
-        for instance in batch if self._predicts_trees() else ():
-            tree, num_tokens = instance.fields.get("tree"), len(instance["tokens"]) - 1
-            if tree is not None and 0 < len(tree.indices) < num_tokens and "forbidden_arcs" not in instance.fields:
-                heads = dict(tree.indices)
-                arcs = ForbiddenArcs(num_tokens, [heads.get(position + 1) for position in range(num_tokens)])
-                instance.add_field("forbidden_arcs", arcs)
-        if any("forbidden_arcs" in instance.fields for instance in batch):
-            for instance in batch:
-                if "forbidden_arcs" not in instance.fields:
-                    instance.add_field("forbidden_arcs", ForbiddenArcs(len(instance["tokens"]) - 1))
-        return batch
-
     @overrides
     def dump_line(self, outputs: JsonDict) -> str:
         line = self._format(outputs)
@@ -318,7 +303,7 @@ class SentencePredictor(Predictor):
                 raise failure.to_raise() from failure.cause
             logger.warning("Skipped %s", failure)
         if self._output_format == "json":
-            return json.dumps(outputs, ensure_ascii=not _locale_is_utf8()) + "\n"
+            return json.dumps(outputs, ensure_ascii=not locale_is_utf8()) + "\n"
         sentences = [output for output in outputs.get("sentences", [outputs]) if not isinstance(output, Failure)]
         if not sentences:
             return ""
@@ -362,8 +347,3 @@ class SentencePredictor(Predictor):
                 raise
             json_dict.fault = str(error)
             return []
-
-
-def _locale_is_utf8() -> bool:
-    """Whether the framework, which opens the file of output, writes UTF-8 there. Otherwise JSON is ASCII."""
-    return codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"

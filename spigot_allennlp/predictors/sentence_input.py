@@ -77,6 +77,7 @@ class ExplainedSentence(NamedTuple):
 
 
 Sentence = PlainSentence | ExplainedSentence
+"""What an input object has one or more of."""
 
 
 def plain(sentence: Sentence) -> PlainSentence:

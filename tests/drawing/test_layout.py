@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 
-from spigot_allennlp.drawing.layout import SMALL_SIZE, Arc, label_width, lay_out, level_height, levels
+from spigot_allennlp.drawing.layout import SMALL_SIZE, Arc, label_width, lay_out, levels
 
 
 def nests(inner, outer):
@@ -24,7 +24,7 @@ def pieces(parts, arcs):
     """The boxes of labels, and the upright and the level lines, of arcs; each with the index of its arc."""
     labels, uprights, levels = [], [], []
     for part in parts:
-        y = level_height(part.level)
+        y = part.height
         if part.label is not None:
             middle, width = part.label
             assert width == label_width(arcs[part.arc].label)
@@ -102,6 +102,11 @@ def test_arcs_side_by_side_are_all_on_the_lowest_level():
     assert levels([(0, 3), (0, 1), (1, 3)]) == [2, 1, 1]
 
 
+def test_arcs_without_labels_are_lower():
+    bare, labelled = [[Arc(0, 2, label), Arc(0, 1, label)] for label in ("", "x")]
+    assert lay_out([20] * 3, bare)[0].height_above < lay_out([20] * 3, labelled)[0].height_above
+
+
 def test_arcs_between_the_same_words_are_apart():
     (line,) = lay_out([20, 20], [Arc(0, 1), Arc(1, 0), Arc(0, 1)])
     assert sorted(part.level for part in line.above) == [1, 2, 3]
@@ -120,17 +125,16 @@ class TestSeveralLines:
         assert firsts[0] == 0 and firsts == sorted(firsts)
         assert sum(len(line.centers) for line in lines) == 60
 
-    def test_an_arc_over_several_lines_is_on_each_with_its_label_at_both_words(self):
+    def test_an_arc_over_several_lines_is_on_the_first_and_the_last_with_its_label(self):
         lines = lay_out([50] * 60, self.ARCS, 600)
-        parts = [part for line in lines for part in line.above if part.arc == 0]
-        assert len(parts) == len(lines) > 2
-        assert [part.has_start for part in parts] == [True] + [False] * (len(lines) - 1)
-        assert [part.has_end for part in parts] == [False] * (len(lines) - 1) + [True]
-        assert [part.label is not None for part in parts] == [True] + [False] * (len(lines) - 2) + [True]
-        assert [part.has_tip for part in parts] == [part.has_end for part in parts]
-        assert all(
-            (part.start, part.end) == (0, line.width) for part, line in zip(parts[1:-1], lines[1:-1], strict=True)
-        )
+        assert len(lines) > 2
+        parts = [[part for part in line.above if part.arc == 0] for line in lines]
+        assert [len(found) for found in parts] == [1] + [0] * (len(lines) - 2) + [1]
+        (first,), (last,) = parts[0], parts[-1]
+        assert (first.has_start, first.has_end, last.has_start, last.has_end) == (True, False, False, True)
+        assert first.label is not None and last.label is not None
+        assert (first.has_tip, last.has_tip) == (False, True)
+        assert (first.end, last.start) == (lines[0].width, 0)
         below = [part for line in lines for part in line.below]
         assert below[0].has_tip and not any(part.has_tip for part in below[1:])
 

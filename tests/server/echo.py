@@ -43,7 +43,7 @@ class EchoPredictor(SentencePredictor):
 
     def _try_alike(self, sentences, explain):
         outputs = self.predict_batch_instance(list(map(self._to_instance, sentences)))
-        for output in outputs:
+        for output in outputs if explain else ():
             length = len(output["tokens"])
             if "scores" in explain:
                 output["head_probabilities"] = [0.75] * length

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from tests import PATIENCE
 from tests.chromium import browser, needs_chromium  # noqa: F401  (a fixture)
 from tests.server.echo import EchoPredictor
 from tests.server.serving import serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+playwright.expect.set_options(timeout=1000 * PATIENCE)
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -45,7 +47,7 @@ def open_page(browser, url):  # noqa: F811
 
     def open_page(path="/", address=url, **options):
         contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(15000)
+        contexts[-1].set_default_timeout(1000 * PATIENCE)
         page = contexts[-1].new_page()
         page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(address) else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -206,10 +208,10 @@ class TestStaleAnswers:
         assert "faded" not in page.locator("#result").get_attribute("class")
 
     def test_that_there_is_no_answer_is_said(self, open_page):
-        page = open_page("/docs")
+        page = open_page("/health")
         page.route("**/model", lambda route: route.fulfill(json={"timeout": -1.5}))
         page.route("**/predict_batch", lambda route: None)
-        page.goto(page.url.replace("/docs", "/"))
+        page.goto(page.url.replace("/health", "/"))
         page.fill("#text", "Anna")
         page.click("#submit")
         playwright.expect(page.locator("#error")).to_have_text("No answer came within 0.5 seconds.")
