@@ -27,7 +27,7 @@ class Limits:
     max_pending_tokens: int = _limit(20_000, "tokens of such requests; one that has more is told to come back later")
     max_batch_tokens: int = _limit(256, "tokens, of whichever requests, that are predicted together")
     max_connections: int = _limit(1_000, "open connections; for one more, that which has been idle longest is closed")
-    max_sentences_per_process: int = _limit(100_000, "sentences that a process predicts until another one takes over")
+    max_sentences_per_process: int = _limit(30_000, "sentences that a process predicts until another one takes over")
     timeout: float = _limit(10.0, "seconds until a request that is not answered is given up")
     process_timeout: float = _limit(60.0, "seconds until a process that does not answer is given up")
     idle_timeout: float = _limit(20.0, "seconds until a connection is closed on which the head of no request came")

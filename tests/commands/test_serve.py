@@ -92,13 +92,6 @@ def test_answers_are_sent_at_once():
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-@pytest.mark.usefixtures("quick_model_processes")
-def test_what_is_wrong_with_the_archive_ends_it(tmp_path):
-    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
-    with pytest.raises(ConfigurationError, match=r"nowhere\.tar\.gz not found"):
-        serve(tmp_path / "nowhere.tar.gz", port=0)
-
-
 # The command, with models in forks in place of new interpreters.
 SERVE = f"""
 import multiprocessing

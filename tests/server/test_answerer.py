@@ -27,6 +27,10 @@ def answer(predictor):
     return answer
 
 
+def no_json(instances):
+    return [{**instance["metadata"].metadata, "score": math.nan} for instance in instances]
+
+
 def contents(answers):
     assert all(answer.status == 200 for answer in answers), answers
     return [json.loads(answer.content) for answer in answers]
@@ -76,7 +80,7 @@ def test_a_sentence_on_which_the_model_fails_costs_no_other(answer):
 
 
 def test_an_output_that_is_no_json_is_a_failure(answer, predictor, monkeypatch):
-    monkeypatch.setattr(predictor, "predict_batch_instance", lambda instances: [{"score": math.nan} for _ in instances])
+    monkeypatch.setattr(predictor, "predict_batch_instance", no_json)
     (bad,) = answer(SENTENCE)
     assert bad.status == 500 and "not JSON compliant" in bad.content
 
@@ -127,7 +131,7 @@ class TestWarmUp:
         assert "Raw text will be refused: install a pipeline" in caplog.text
 
     def test_a_model_that_fails_is_an_error(self, predictor, monkeypatch):
-        monkeypatch.setattr(predictor, "predict_batch_instance", lambda instances: [{"score": math.nan}])
+        monkeypatch.setattr(predictor, "predict_batch_instance", no_json)
         with pytest.raises(RuntimeError, match=r"the model fails on .*'Anna'"):
             Answerer(predictor, Limits()).warm_up()
 

@@ -81,11 +81,14 @@ def test_what_waits_for_objects_gets_them_when_they_come():
 def test_the_short_go_first_and_the_long_in_time():
     async def run():
         requests = Requests()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        loop.time = lambda: now
         await requests.ask(long=100)
         await requests.ask(short=1)
         await requests.ask(middle=50)
         assert [await requests.take() for _ in range(2)] == [["short"], ["middle"]]
-        await asyncio.sleep(2 * SECONDS)
+        now += 2 * SECONDS
         await requests.ask(late=1)
         assert [await requests.take() for _ in range(2)] == [["long"], ["late"]]
 
