@@ -72,7 +72,7 @@ def test_conllu_has_the_tree_of_the_premise(predictor):
     [
         ({"sentence": "it moves"}, "expected 'premise' and 'hypothesis', found"),
         ({"premise": "it moves"}, "expected 'premise' and 'hypothesis', found"),
-        ({**PAIR, "label": "yes"}, "expected no other keys than premise, hypothesis, id, source, found 'label'"),
+        ({**PAIR, "label": "yes"}, 'expected no other keys than premise, hypothesis, id, source, found "label"'),
         ({**PAIR, "premise": []}, "'premise' must not be empty"),
         ({**PAIR, "premise": ["a", 1]}, "'premise' must be a list of strings"),
         ({**PAIR, "hypothesis": None}, "'hypothesis' must be a string"),

@@ -43,13 +43,15 @@ class EchoPredictor(SentencePredictor):
 
     def _try_alike(self, sentences, explain):
         outputs = self.predict_batch_instance(list(map(self._to_instance, sentences)))
-        for output in outputs:
+        for output in outputs if explain else ():
             length = len(output["tokens"])
             if "scores" in explain:
                 output["head_probabilities"] = [0.75] * length
                 output["next_heads"] = [1 if token > 1 else -1 for token in range(1, length + 1)]
                 output["next_head_probabilities"] = [0.125] * length
                 output["arc_probabilities"] = [0.5] * len(output["arcs"])
+            if "arc_weights" in explain:
+                output["arc_weights"] = [[token, head, 1.0] for token, head in enumerate(output["heads"], start=1)]
             if "saliency" in explain:
                 output["saliency"] = [[token / sum(range(length + 1)) for token in range(1, length + 1)]]
         return outputs
