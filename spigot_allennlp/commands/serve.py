@@ -171,7 +171,10 @@ def serve(
 def _listen(host: str, port: int) -> socket.socket:
     """Before anything is loaded: the address may be taken."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # asyncio does it for sockets that it makes itself; else the end of an answer waits until its head has arrived.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        return listener
     except (OSError, OverflowError) as error:
         raise ConfigurationError(f"expected an address that is free, found {host}, port {port}: {error}") from error
 

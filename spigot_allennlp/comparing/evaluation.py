@@ -1,6 +1,7 @@
 """What an archived model makes of sentences: how much of each is right, and which structures it predicts."""
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,6 +83,11 @@ def evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], c
     `ConfigurationError`, if there is no such model in the archive, or its reader does not fit the data; what the reader
     raises of a file.
     """
+    with _quiet():
+        return _evaluate(archive_file, data, cuda_device)
+
+
+def _evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], cuda_device: int) -> Evaluation:
     archive = load_archive(archive_file, cuda_device)
     model = archive.model.eval()
     if not any(isinstance(metric, CountingMetric) for metric in metrics_of(model)):
@@ -97,6 +103,8 @@ def evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], c
             outputs = model.forward_on_instances([instances[i] for i in batch])
             predictions.update(zip(batch, map(_read_prediction, outputs), strict=True))
             for metric, rows in seen:
+                if len(rows) != len(batch):
+                    raise ValueError(f"Expected {type(metric).__name__} to count sentence by sentence")
                 counts.setdefault(metric, rows.new_zeros(len(instances), rows.size(1)))[batch] += rows
             seen.clear()
     metrics = model.get_metrics(reset=True)
@@ -143,6 +151,18 @@ def _batches(instances: list[Instance]) -> Iterator[list[int]]:
     for positions in kinds.values():
         for batch in sampler.get_batch_indices([instances[i] for i in positions]):
             yield [positions[i] for i in batch]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the framework says of an archive that it loads, hundreds of lines, is left out."""
+    framework = logging.getLogger("allennlp")
+    level = framework.level
+    framework.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        framework.setLevel(level)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def draw_example(example: Example) -> list[tuple[str, str]]:
     pictures = []
     for key, draw in (("heads", _draw_trees), ("arcs", _draw_graphs)):
         predicted = [prediction for prediction in example.predictions if key in prediction]
-        if example.sentence.get(key) is not None:
+        if None not in example.sentence.get(key, [None]):  # gold, and all of it
             for name, prediction in zip(names, example.predictions, strict=True):
                 if key in prediction:
                     pictures.append((f"{name}, against gold", draw(example.sentence, prediction, example.sentence)))
@@ -89,10 +89,7 @@ def draw_example(example: Example) -> list[tuple[str, str]]:
 def _draw_trees(
     sentence: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any], *meanings: tuple[str, str, str]
 ) -> str:
-    tokens = sentence["tokens"]
-    if None in other["heads"]:  # of gold, where not all is known
-        return draw_tree(tokens, one["heads"])
-    return draw_tree(tokens, one["heads"], None, other["heads"], *meanings)
+    return draw_tree(sentence["tokens"], one["heads"], None, other["heads"], *meanings)
 
 
 def _draw_graphs(

@@ -8,7 +8,7 @@ from allennlp.models import Model
 from allennlp.modules import FeedForward, Seq2SeqEncoder, Seq2VecEncoder, TextFieldEmbedder
 from allennlp.modules.seq2vec_encoders import BagOfEmbeddingsEncoder
 from allennlp.nn import InitializerApplicator
-from allennlp.nn.util import get_text_field_mask
+from allennlp.nn.util import get_text_field_mask, masked_mean
 from torch.nn.functional import cross_entropy
 
 from spigot_allennlp.checks import not_negative
@@ -51,9 +51,10 @@ class LatentTreeClassifier(Model):
     through the structure (latent trees as in [Niculae et al., 2018](https://aclanthology.org/D18-1108/) and
     [Corro & Titov, 2019](https://aclanthology.org/P19-1551/)).
 
-    The structure may be trees (compositions "graph_network" and "tree_lstm"), subsets of the tokens ("selection") or
-    label sequences ("labels"). Of pairs, both sentences go through the same layers, and their vectors `p` and `h` are
-    joined as `[p; h; |p - h|; p * h]` ([Mou et al., 2016](https://aclanthology.org/P16-2022/)).
+    The structure may be trees (compositions "graph_network" and "tree_lstm"), subsets of the tokens ("selection"),
+    label sequences ("labels") or a class of the sentence ("latent_class"). Of pairs, both sentences go through the same
+    layers, and their vectors `p` and `h` are joined as `[p; h; |p - h|; p * h]`
+    ([Mou et al., 2016](https://aclanthology.org/P16-2022/)).
 
     Losses are summed over a batch, not averaged, as in the other pipelines.
 
@@ -223,7 +224,10 @@ class LatentTreeClassifier(Model):
         mask = get_text_field_mask(tokens)
         embedded = self.dropout(self.text_field_embedder(tokens))
         encoded = self.dropout(self.encoder(embedded, mask))
-        scores = self.composition.score(encoded)
+        scored = encoded
+        if self.composition.is_of_sentence:
+            scored = masked_mean(encoded, mask.unsqueeze(2), dim=1, keepdim=True).expand_as(encoded)
+        scores = self.composition.score(scored)
         return _Sentences(
             encoded if self.composes_encoded else embedded, mask, scores, self.composition.parts_mask(mask)
         )
@@ -246,9 +250,10 @@ class LatentTreeClassifier(Model):
         """
         Adds `label`, a string for each sentence, and replaces `probabilities` by a dictionary of those of all labels.
         Of `chosen` it makes `heads`, a list of the heads of each sentence's tokens (1-based, 0 is ROOT); `selected`, a
-        list of the 1-based positions of chosen tokens; or `latent_labels`, a list of numbers, one a token. Of
-        `arc_weights` it makes a list of `[modifier, head, weight]`, of `[position, weight]` or of
-        `[position, previous, current, weight]`. What is of a pair's second sentence begins with `hypothesis_`.
+        list of the 1-based positions of chosen tokens; `latent_labels`, a list of numbers, one a token; or
+        `latent_class`, a number. Of `arc_weights` it makes a list of `[modifier, head, weight]`, of `[position,
+        weight]` or of `[position, previous, current, weight]`. What is of a pair's second sentence begins with
+        `hypothesis_`.
         """
         for prefix in ("", "hypothesis_"):
             if f"{prefix}chosen" not in output_dict:
@@ -257,8 +262,11 @@ class LatentTreeClassifier(Model):
             if not prefix:
                 name_head_probabilities(output_dict, lengths)
             chosen = output_dict.pop(f"{prefix}chosen")
-            name, read = _READABLE[self.composition.cells]
-            output_dict[prefix + name] = [read(one[1:length]) for one, length in zip(chosen, lengths, strict=True)]
+            if self.composition.is_of_sentence:
+                output_dict[prefix + "latent_class"] = chosen[:, 0].sum(dim=1).argmax(dim=1).tolist()
+            else:
+                name, read = _READABLE[self.composition.cells]
+                output_dict[prefix + name] = [read(one[1:length]) for one, length in zip(chosen, lengths, strict=True)]
             if f"{prefix}arc_weights" in output_dict:
                 output_dict[f"{prefix}arc_weights"] = read_weights(output_dict[f"{prefix}arc_weights"])
         name_classes(output_dict, self.vocab)

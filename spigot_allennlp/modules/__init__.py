@@ -1,6 +1,7 @@
 from spigot_allennlp.modules.composition import Composition as Composition
 from spigot_allennlp.modules.composition import GraphNetwork as GraphNetwork
 from spigot_allennlp.modules.composition import LabelEmbedding as LabelEmbedding
+from spigot_allennlp.modules.composition import LatentClass as LatentClass
 from spigot_allennlp.modules.composition import Selection as Selection
 from spigot_allennlp.modules.composition import TreeComposition as TreeComposition
 from spigot_allennlp.modules.composition import TreeLstm as TreeLstm

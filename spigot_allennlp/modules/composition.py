@@ -16,15 +16,20 @@ class Composition(torch.nn.Module, Registrable):
     cells: str
     """What the cells of the structure must be, as [`Structure.cells`](../structures/structure.md) calls them."""
 
+    is_of_sentence = False
+    """Whether the structure is of ROOT alone, which stands for the sentence and is scored by the mean of all tokens."""
+
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
         """The scores of the parts, in the form that the structure takes, of tokens `(batch, length, score_dim)`."""
         raise NotImplementedError
 
     def parts_mask(self, mask: torch.Tensor) -> torch.Tensor:
-        """The mask that goes with them, `(batch, length)` bool; of structures without ROOT, False at position 0."""
-        without_root = mask.clone()
-        without_root[:, 0] = False
-        return without_root
+        """
+        The mask that goes with them, `(batch, length)` bool; of structures without ROOT, False at position 0, and of
+        those of ROOT alone, elsewhere.
+        """
+        is_root = torch.arange(mask.size(1), device=mask.device) == 0
+        return mask & (is_root if self.is_of_sentence else ~is_root)
 
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """
@@ -257,3 +262,47 @@ class LabelEmbedding(Composition):
 
     def get_output_dim(self) -> int:
         return self.output_dim
+
+
+@Composition.register("latent_class")
+class LatentClass(Composition):
+    """
+    Over a class of the sentence, as a sequence of one label, that of ROOT: `(batch, length, classes, classes)`, of
+    which `[0, 0, class]` is read. A class says what tokens mean, `W_z h_i + b_z`, each with weights of its own. With
+    averages and linear layers around it, encoder and decoder are those of
+    [Mihaylova et al., 2020](https://aclanthology.org/2020.emnlp-main.171/), section 5.1.
+
+    Registered as a `Composition` with name "latent_class".
+
+    # Parameters
+
+    input_dim : `int`
+        The width of the tokens that are composed. The model fills it in.
+    score_dim : `int`, optional (default = `input_dim`)
+        The width of the tokens that are scored. The model fills it in.
+    num_classes : `int`, optional (default = `3`)
+    hidden_dim : `int`, optional (default = `100`)
+        The width of the result.
+    """
+
+    cells = "label pairs"
+    is_of_sentence = True
+
+    def __init__(
+        self, input_dim: int, score_dim: Optional[int] = None, num_classes: int = 3, hidden_dim: int = 100
+    ) -> None:
+        super().__init__()
+        self.num_classes = whole("num_classes of a composition", num_classes)
+        self.hidden_dim = whole("hidden_dim of a composition", hidden_dim)
+        self.scorer = torch.nn.Linear(score_dim or input_dim, num_classes)
+        self.layers = torch.nn.Linear(input_dim, num_classes * hidden_dim)
+
+    def score(self, encoded: torch.Tensor) -> torch.Tensor:
+        return self.scorer(encoded).unsqueeze(2).expand(-1, -1, self.num_classes, -1)
+
+    def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        by_class = self.layers(tokens).unflatten(2, (self.num_classes, self.hidden_dim))
+        return torch.einsum("bk,blkh->blh", z[:, 0].sum(dim=1), by_class)
+
+    def get_output_dim(self) -> int:
+        return self.hidden_dim

@@ -21,8 +21,8 @@ class LatentTreePredictor(SentencePredictor):
 
     The output has `tokens`, `tags`, `lemmas` and `sentence_id`; the `label`, and the `probabilities` and `logits` of
     all labels; and the structure that led to it: `heads` (1-based, 0 is ROOT), `selected`, the 1-based positions of the
-    chosen tokens, or `latent_labels`, a number for each token. What is of the hypothesis begins with `hypothesis_`.
-    CoNLL-U has the tree alone, of a pair that of the premise.
+    chosen tokens, `latent_labels`, a number for each token, or `latent_class`, one for the sentence. What is of the
+    hypothesis begins with `hypothesis_`. CoNLL-U has the tree alone, of a pair that of the premise.
 
     Registered as a `Predictor` with name "spigot_latent_tree_classifier".
     """
@@ -36,7 +36,7 @@ class LatentTreePredictor(SentencePredictor):
     @overrides
     def _read_sentences(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
         if self._model.is_pair:
-            return [read_pair(json_dict, self.tagger, self._kept_keys)]
+            return [read_pair(json_dict, self.tagger, max_tokens, self._kept_keys)]
         return super()._read_sentences(json_dict, max_tokens)
 
     @overrides

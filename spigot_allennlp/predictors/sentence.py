@@ -320,7 +320,7 @@ class SentencePredictor(Predictor):
     def _json_to_instance(self, json_dict: JsonDict) -> Instance:
         """Expects one sentence."""
         (sentence,) = self._read_sentences(json_dict)
-        return self._to_instance(sentence)
+        return self._to_instance(plain(sentence))
 
     @overrides
     def predictions_to_labeled_instances(self, instance: Instance, outputs: dict[str, Any]) -> list[Instance]:

@@ -50,10 +50,11 @@ class SentencePair(NamedTuple):
 
     @property
     def tokens(self) -> list[str]:
-        return self.premise.tokens + self.hypothesis.tokens
+        return [*self.premise.tokens, *self.hypothesis.tokens]
 
 
 PlainSentence = TaggedSentence | ConstrainedSentence | SentencePair
+"""What an input object has one or more of."""
 
 
 class ExplainedSentence(NamedTuple):
@@ -142,13 +143,19 @@ def _read_form(
         sizes = ", ".join(f"{len(column)} {key}" for key, column in columns.items())
         raise ValueError(f"tokens, tags and lemmas must be of one length, at least 1, found {sizes}")
     if len(columns) < len(_COLUMNS):
-        columns = {**tagger.tag(columns["tokens"])._asdict(), **columns}
+        tagged = tagger.tag(columns["tokens"])
+        columns = {"tags": tagged.tags, "lemmas": tagged.lemmas, **columns}
     if any(key in json_dict for key in _CONSTRAINTS):
         return [ConstrainedSentence(**columns, **_get_constraints(json_dict, len(columns["tokens"])))]
     return [TaggedSentence(**columns)]
 
 
-def read_pair(json_dict: JsonDict, tagger: SentenceTagger, kept_keys: Collection[str] = ("id",)) -> SentencePair:
+def read_pair(
+    json_dict: JsonDict,
+    tagger: SentenceTagger,
+    max_tokens: Optional[int] = None,
+    kept_keys: Collection[str] = ("id",),
+) -> SentencePair:
     """
     The pair of an input object with `premise` and `hypothesis`, each raw text that is one sentence or a list of tokens.
 
@@ -156,6 +163,8 @@ def read_pair(json_dict: JsonDict, tagger: SentenceTagger, kept_keys: Collection
 
     json_dict : `JsonDict`
     tagger : `SentenceTagger`
+    max_tokens : `int`, optional (default = `None`)
+        Raw text with more tokens is refused before it is tagged. By default none is.
     kept_keys : `Collection[str]`, optional (default = `("id",)`)
         What else an object may have, of the caller's own.
 
@@ -167,12 +176,12 @@ def read_pair(json_dict: JsonDict, tagger: SentenceTagger, kept_keys: Collection
         raise ValueError(f"expected 'premise' and 'hypothesis', found {shortened_json(list(json_dict))}")
     _check_keys(json_dict, (*SentencePair._fields, *kept_keys))
     _check_kept(json_dict, kept_keys)
-    return SentencePair(*(_read_side(json_dict, key, tagger) for key in SentencePair._fields))
+    return SentencePair(*(_read_side(json_dict, key, tagger, max_tokens) for key in SentencePair._fields))
 
 
-def _read_side(json_dict: JsonDict, key: str, tagger: SentenceTagger) -> TaggedSentence:
+def _read_side(json_dict: JsonDict, key: str, tagger: SentenceTagger, max_tokens: Optional[int]) -> TaggedSentence:
     if not isinstance(json_dict[key], list):
-        return tagger.sentence(_get_text(json_dict, key), None)
+        return tagger.sentence(_get_text(json_dict, key), max_tokens)
     if not json_dict[key]:
         raise ValueError(f"'{key}' must not be empty")
     return tagger.tag(_get_column(json_dict, key))

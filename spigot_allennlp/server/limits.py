@@ -29,6 +29,7 @@ class Limits:
     max_connections: int = _limit(1_000, "open connections; for one more, that which has been idle longest is closed")
     max_sentences_per_process: int = _limit(100_000, "sentences that a process predicts until another one takes over")
     timeout: float = _limit(10.0, "seconds until a request that is not answered is given up")
+    process_timeout: float = _limit(60.0, "seconds until a process that does not answer is given up")
     idle_timeout: float = _limit(20.0, "seconds until a connection is closed on which the head of no request came")
     start_timeout: float = _limit(600.0, "seconds until a process that has not loaded the model is given up")
 

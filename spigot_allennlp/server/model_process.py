@@ -37,7 +37,7 @@ class ModelProcess:
     load : `Callable[[], SentencePredictor]`
         Makes the predictor there; can be pickled.
     limits : `Limits`
-        After `start_timeout` seconds without a model, or `timeout` without an answer, the process is ended.
+        After `start_timeout` seconds without a model, or `process_timeout` without an answer, the process is ended.
     """
 
     def __init__(self, load: Callable[[], SentencePredictor], limits: Limits) -> None:
@@ -58,7 +58,7 @@ class ModelProcess:
 
     async def answer(self, objects: Sequence[Asked]) -> list[Answer]:
         """As `Answerer.answer`. Raises a `ModelProcessError`, if the process ended or took too long."""
-        return await self._run(self._limits.timeout, _answer, objects)
+        return await self._run(self._limits.process_timeout, _answer, objects)
 
     def close(self) -> None:
         """Ends the process, whatever it is doing."""

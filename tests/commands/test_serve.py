@@ -11,7 +11,7 @@ import pytest
 from allennlp.commands.train import train_model_from_file
 from allennlp.common.checks import ConfigurationError
 
-from spigot_allennlp.commands.serve import Serve, serve
+from spigot_allennlp.commands.serve import Serve, _listen, serve
 from spigot_allennlp.server.limits import Limits
 from tests import FIXTURES_ROOT, PATIENCE
 from tests.programs import THE_COMMAND, Program
@@ -89,6 +89,12 @@ def test_an_address_that_is_taken_is_told_before_anything_is_loaded():
         expected = f"expected an address that is free, found 127.0.0.1, port {port}: .* Address already in use"
         with pytest.raises(ConfigurationError, match=expected):
             serve("nowhere.tar.gz", port=port)
+
+
+def test_answers_are_sent_at_once():
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        with listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.usefixtures("quick_model_processes")

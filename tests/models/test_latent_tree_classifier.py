@@ -20,6 +20,7 @@ OTHERS = {
     "selection": {"type": "k_subset", "k": 2},
     "labels": {"type": "linear_chain"},
     "graph_network": {"type": "nonprojective_tree"},
+    "latent_class": {"type": "linear_chain"},
 }
 
 
@@ -102,6 +103,23 @@ class TestLatentTreeClassifier(ModelTestCase):
             assert len(output[name]) == (2 if composition == "selection" else size)
             assert set(output[name]) <= set(values)
         assert model.get_metrics().keys() == {"accuracy"}
+
+    def test_a_latent_class_is_a_number_and_what_the_classifier_reads(self):
+        model = build(self.vocab, **over("latent_class")).eval()
+        torch.nn.init.zeros_(model.composition.scorer.weight)
+        for latent_class in range(3):
+            model.composition.scorer.bias.data = torch.eye(3)[latent_class]
+            (output,) = model.forward_on_instances(self.instances[:1])
+            assert output["latent_class"] == latent_class
+            assert output["arc_weights"] == [[0, 0, latent_class, 1.0]]
+            alone = model.composition.layers.weight.clone()
+            model.composition.layers.weight.data[100 * latent_class : 100 * (latent_class + 1)] = 0
+            assert model.forward_on_instances(self.instances[:1])[0]["logits"] != pytest.approx(output["logits"])
+            model.composition.layers.weight.data = alone
+
+    def test_a_latent_class_does_not_depend_on_the_batch(self):
+        self.model = build(self.vocab, **over("latent_class"))
+        self.ensure_batch_predictions_are_consistent(["loss", "mask", "chosen", "arc_weights"])
 
     def test_gold_trees_are_measured_and_with_a_loss_learnt(self):
         batch = tensors(self.model, self.instances)

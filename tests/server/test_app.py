@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from allennlp.common.checks import ConfigurationError
+from pydantic import TypeAdapter
 
 from benchmarks.malformed import MALFORMED, TOO_MUCH
+from spigot_allennlp.server._schema import Answer
 from tests import PATIENCE
 from tests.server.echo import EchoPredictor
 from tests.server.serving import Limits, LocalModel, create_app, serving, until_ready
@@ -313,8 +315,11 @@ class TestPages:
         for path in ("/predict", "/predict_batch"):
             operation = paths[path]["post"]
             assert operation["responses"].keys() == {"200", "413", "422", "500", "501", "503", "504"}
+            kind = TypeAdapter(Answer if path == "/predict" else list[Answer])
             for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
-                assert client.post(path, json=example["value"]).status_code == 200
+                response = client.post(path, json=example["value"], params={"pictures": True})
+                assert response.status_code == 200
+                kind.validate_json(response.content, strict=True)
 
 
 def metric(client, name):

@@ -77,7 +77,7 @@ def run(quick_model_processes):
 
     def run(test, load=Predictor, **limits):
         async def started():
-            model = ModelProcess(load, Limits(**{"timeout": PATIENCE, **limits}))
+            model = ModelProcess(load, Limits(**{"process_timeout": PATIENCE, **limits}))
             try:
                 await model.start()
                 await test(model)
@@ -155,11 +155,11 @@ def test_a_process_that_does_not_answer_is_an_error(run):
         model.close()
         assert ends(number)
 
-    run(test, timeout=2)
+    run(test, process_timeout=2)
 
 
 def test_warming_up_has_a_limit_of_its_own(run):
-    run(nothing, SlowPredictor, timeout=0.5)
+    run(nothing, SlowPredictor, timeout=0.5, process_timeout=0.5)
     with pytest.raises(ModelProcessError, match=r"did not answer for 0\.5 seconds"):
         run(nothing, SlowPredictor, start_timeout=0.5)
 

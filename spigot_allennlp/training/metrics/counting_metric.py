@@ -24,6 +24,9 @@ class CountingMetric(Metric):
     observer: Optional[Callable[[torch.Tensor], None]] = None
     """What is told the counts of each batch, `(batch, num_counts)` int64, a row for each sentence."""
 
+    zero_of_nothing = False
+    """Whether a share of nothing is 0 as soon as the first count, that of sentences, is not; else it is left out."""
+
     def __init__(self, num_counts: int) -> None:
         self._counts = torch.zeros(num_counts, dtype=torch.long)
 
@@ -63,6 +66,8 @@ class CountingMetric(Metric):
         return {}
 
     def get_metric(self, reset: bool = False) -> dict[str, float]:
-        """The shares, but those of nothing."""
-        shares = self.shares(torch.tensor(self.take_counts(reset)))
-        return {name: int(right) / int(total) for name, (right, total) in shares.items() if total}
+        """The shares; what becomes of those of nothing is said by `zero_of_nothing`."""
+        counts = torch.tensor(self.take_counts(reset))
+        keeps_all = self.zero_of_nothing and bool(counts[0])
+        shares = self.shares(counts).items()
+        return {name: int(right) / max(int(total), 1) for name, (right, total) in shares if keeps_all or total}

@@ -17,6 +17,8 @@ class FrameF1(CountingMetric):
     Registered as a `Metric` with name "spigot_frame_f1".
     """
 
+    zero_of_nothing = True
+
     def __init__(self) -> None:
         # Sentences; predicted, gold and correct frames; frames that are correct where it is known that there is one.
         super().__init__(5)
@@ -37,22 +39,14 @@ class FrameF1(CountingMetric):
         predicted, best, gold, mask = self.detach_tensors(predicted, best, gold, mask)
         is_predicted, is_gold = (predicted >= 0) & mask, (gold >= 0) & mask
         correct, known = is_gold & (predicted == gold), is_gold & (best == gold)
-        self.count(mask.any(dim=1).sum(), is_predicted.sum(), is_gold.sum(), correct.sum(), known.sum())
+        self.count(mask.any(dim=1), *(frames.sum(dim=1) for frames in (is_predicted, is_gold, correct, known)))
 
-    def get_metric(self, reset: bool = False) -> dict[str, float]:
-        """
-        # Returns
-
-        `Dict[str, float]`
-            `frame_precision`, `frame_recall`, `frame_f1` and `frame_accuracy` in [0, 1]. Nothing before any sentence
-            was seen.
-        """
-        sentences, predicted, gold, correct, known = self.take_counts(reset)
-        if not sentences:
-            return {}
+    def shares(self, counts: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """`frame_precision`, `frame_recall`, `frame_f1` and `frame_accuracy`."""
+        _, predicted, gold, correct, known = counts.unbind(-1)
         return {
-            "frame_precision": correct / max(predicted, 1),
-            "frame_recall": correct / max(gold, 1),
-            "frame_f1": 2 * correct / max(predicted + gold, 1),
-            "frame_accuracy": known / max(gold, 1),
+            "frame_precision": (correct, predicted),
+            "frame_recall": (correct, gold),
+            "frame_f1": (2 * correct, predicted + gold),
+            "frame_accuracy": (known, gold),
         }

@@ -18,6 +18,8 @@ class SemanticDependencyF1(CountingMetric):
     Registered as a `Metric` with name "spigot_semantic_dependency_f1".
     """
 
+    zero_of_nothing = True
+
     def __init__(self) -> None:
         # Sentences; of each kind, predicted, gold and correct arcs.
         super().__init__(1 + 3 * len(_KINDS))
@@ -58,10 +60,3 @@ class SemanticDependencyF1(CountingMetric):
             shares[f"{kind}_recall"] = (correct, gold)
             shares[f"{kind}_f1"] = (2 * correct, predicted + gold)
         return shares
-
-    def get_metric(self, reset: bool = False) -> dict[str, float]:
-        """All shares, 0 where there is nothing that they are of. None before any graph was seen."""
-        counts = torch.tensor(self.take_counts(reset))
-        if not counts[0]:
-            return {}
-        return {name: int(right) / max(int(total), 1) for name, (right, total) in self.shares(counts).items()}

@@ -1,0 +1,1 @@
+(import 'latent_class.libsonnet') + (import '../common/methods.libsonnet').spigot
