@@ -3,6 +3,7 @@
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -69,14 +70,22 @@ def describe(config: JsonDict, name: str) -> JsonDict:
 
 
 def describe_archive(path: str | os.PathLike[str], overrides: str = "") -> JsonDict:
-    """What the config of an archive, a file or a folder, says of its model; with overrides as `predict` has them."""
-    found = Path(cached_path(path))
-    if found.is_dir():
-        config = json.loads((found / "config.json").read_text(encoding="utf-8"))
-    else:
-        with tarfile.open(found, "r:gz") as archive:
-            config = json.loads(archive.extractfile("config.json").read())
-    return describe(with_overrides(config, parse_overrides(overrides)), _name(Path(path)))
+    """
+    What the config of an archive, a file or a folder, says of its model; with overrides as `predict` has them. What is
+    no archive has its name alone: loading it tells what is wrong.
+    """
+    try:
+        config = with_overrides(_read_config(Path(cached_path(path))), parse_overrides(overrides))
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error):
+        config = {}
+    return describe(config, _name(Path(path)))
+
+
+def _read_config(path: Path) -> JsonDict:
+    if path.is_dir():
+        return json.loads((path / "config.json").read_text(encoding="utf-8"))
+    with tarfile.open(path, "r:gz") as archive:
+        return json.loads(archive.extractfile("config.json").read())
 
 
 def _name(path: Path) -> str:

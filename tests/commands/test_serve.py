@@ -36,6 +36,11 @@ def test_the_server_is_for_this_machine_alone_unless_told_otherwise():
     assert parse().host == "127.0.0.1"
 
 
+def test_archives_may_be_several():
+    assert parse().archive_path == ["model.tar.gz"]
+    assert parse("--archive-path", "b.tar.gz").archive_path == ["model.tar.gz", "b.tar.gz"]
+
+
 def test_every_limit_is_an_option(monkeypatch):
     served = []
     monkeypatch.setattr("spigot_allennlp.commands.serve.serve", lambda *args: served.append(args))

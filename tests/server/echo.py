@@ -50,6 +50,8 @@ class EchoPredictor(SentencePredictor):
                 output["next_heads"] = [1 if token > 1 else -1 for token in range(1, length + 1)]
                 output["next_head_probabilities"] = [0.125] * length
                 output["arc_probabilities"] = [0.5] * len(output["arcs"])
+            if "arc_weights" in explain:
+                output["arc_weights"] = [[token, head, 1.0] for token, head in enumerate(output["heads"], start=1)]
             if "saliency" in explain:
                 output["saliency"] = [[token / sum(range(length + 1)) for token in range(1, length + 1)]]
         return outputs

@@ -68,3 +68,11 @@ def test_an_archive_is_read_and_overridden(tmp_path):
     description = describe_archive(folder / "model.tar.gz", '{"model.intermediate.type": "spigot"}')
     assert (description["archive"], description["method"]) == ("spigot_run/model.tar.gz", "spigot")
     assert describe_archive(folder)["method"] == "pipeline"
+
+
+@pytest.mark.parametrize("content", [None, b"none", b"\x1f\x8b\x08\x00"])
+def test_what_is_no_archive_has_its_name_alone(tmp_path, content):
+    if content is not None:
+        (tmp_path / "model.tar.gz").write_bytes(content)
+    description = describe_archive(tmp_path / "model.tar.gz")
+    assert description["archive"] == f"{tmp_path.name}/model.tar.gz" and description["model"] is None

@@ -45,7 +45,7 @@ export function drawingOf(output, view, other, emphasis) {
 
 function treeOf(output, view, other) {
   const compared = other?.output.heads;
-  if (view.asRead && !compared && output.arc_weights?.[0]?.length === 3) {
+  if (view.asRead && !compared && isMixture(output) && output.arc_weights[0].length === 3) {
     return mixtureOf(output.arc_weights, output);
   }
   const side = { heads: output.heads };
@@ -83,7 +83,7 @@ function labelOf(output, modifier, head) {
 
 function graphOf(output, view, other) {
   const compared = other?.output.arcs;
-  if (view.asRead && !compared && output.arc_weights?.[0]?.length === 4) {
+  if (view.asRead && !compared && isMixture(output) && output.arc_weights[0].length === 4) {
     const seen = output.arc_weights.filter((cell) => cell[3] >= LEAST_WEIGHT);
     const arcs = seen.filter(([predicate]) => predicate > 0);
     return {
