@@ -8,7 +8,7 @@ from overrides import overrides
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.predictors.sentence import SentencePredictor
-from spigot_allennlp.predictors.sentence_input import PlainSentence, Sentence, SentencePair, read_pair
+from spigot_allennlp.predictors.sentence_input import EXAMPLES, PlainSentence, Sentence, SentencePair, read_pair
 
 
 @Predictor.register("spigot_latent_tree_classifier")
@@ -32,6 +32,10 @@ class LatentTreePredictor(SentencePredictor):
     @property
     def output_formats(self) -> Sequence[str]:
         return ("json", "conllu") if self._model.composition.cells == "heads" else ("json",)
+
+    @property
+    def examples(self) -> list[JsonDict]:
+        return [EXAMPLES["pair of tokens"], EXAMPLES["pair"]] if self._model.is_pair else super().examples
 
     @overrides
     def _read_sentences(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:

@@ -31,6 +31,7 @@ from spigot_allennlp.predictors.known_heads import with_known_heads
 from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
 from spigot_allennlp.predictors.saliency import label_with
 from spigot_allennlp.predictors.sentence_input import (
+    EXAMPLES,
     ConstrainedSentence,
     PlainSentence,
     Sentence,
@@ -195,6 +196,11 @@ class SentencePredictor(Predictor):
                 for failure in find_failures(output):
                     raise failure.cause
         return joined
+
+    @property
+    def examples(self) -> list[JsonDict]:
+        """An object of tokens and one of raw text."""
+        return [EXAMPLES["tokens"], EXAMPLES["sentence"]]
 
     def read(self, json_dict: JsonDict, max_tokens: Optional[int] = None) -> Sequence[Sentence]:
         """

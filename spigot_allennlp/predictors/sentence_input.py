@@ -16,6 +16,20 @@ EXPLANATIONS = ("scores", "arc_weights", "saliency")
 """What a sentence may ask to be told beside its prediction."""
 
 
+EXAMPLES: dict[str, JsonDict] = {
+    "sentence": {"sentence": "Anna wants to sing."},
+    "text": {"text": "Anna wants to sing. She can."},
+    "tokens": {
+        "tokens": ["Anna", "wants", "to", "sing"],
+        "tags": ["NNP", "VBZ", "TO", "VB"],
+        "lemmas": ["Anna", "want", "to", "sing"],
+    },
+    "pair": {"premise": "Anna wants to sing.", "hypothesis": "She sings."},
+    "pair of tokens": {"premise": ["Anna", "wants", "to", "sing"], "hypothesis": ["She", "sings"]},
+}
+"""An input object of each form."""
+
+
 class ConstrainedSentence(NamedTuple):
     """
     A [`TaggedSentence`](../data/tagger.md#taggedsentence) of whose tree something is known.

@@ -5,8 +5,7 @@ from typing import Any, Optional
 from allennlp.common.util import JsonDict
 from pydantic import BaseModel, ConfigDict
 
-from spigot_allennlp.predictors.sentence_input import EXPLANATIONS
-from spigot_allennlp.server.answerer import EXAMPLES
+from spigot_allennlp.predictors.sentence_input import EXAMPLES, EXPLANATIONS
 
 
 class Error(BaseModel):
@@ -91,7 +90,7 @@ _OBJECT = {
     ]
 }
 
-BODY = {"schema": _OBJECT, "examples": {name: {"value": value} for name, value in EXAMPLES.items()}}
+BODY = {"schema": _OBJECT, "examples": {form: {"value": EXAMPLES[form]} for form in _FORMS}}
 """Of a request to `/predict`."""
 BATCH_BODY = {
     "schema": {"type": "array", "items": _OBJECT, "minItems": 1},

@@ -16,16 +16,6 @@ from spigot_allennlp.server.limits import Limits
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES: dict[str, JsonDict] = {
-    "sentence": {"sentence": "Anna wants to sing."},
-    "text": {"text": "Anna wants to sing. She can."},
-    "tokens": {
-        "tokens": ["Anna", "wants", "to", "sing"],
-        "tags": ["NNP", "VBZ", "TO", "VB"],
-        "lemmas": ["Anna", "want", "to", "sing"],
-    },
-}
-
 
 class Asked(NamedTuple):
     """An object to predict on, as [`SentencePredictor`](../predictors/sentence.md) describes them."""
@@ -77,12 +67,12 @@ class Answerer:
 
         `RuntimeError`, if the model fails.
         """
-        for name in ("tokens", "sentence"):
-            (answer,) = self.answer([Asked(EXAMPLES[name], pictures=True)])
+        for example in self._predictor.examples:
+            (answer,) = self.answer([Asked(example, pictures=True)])
             if answer.status == 501:
                 logger.warning("Raw text will be refused: %s", answer.content)
             elif answer.status != 200:
-                raise RuntimeError(f"the model fails on {EXAMPLES[name]}: {answer.content}")
+                raise RuntimeError(f"the model fails on {example}: {answer.content}")
 
     def answer(self, objects: Sequence[Asked]) -> list[Answer]:
         """The answers to objects, in their order. One bad object costs no other."""

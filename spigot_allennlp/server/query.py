@@ -49,7 +49,7 @@ class Query:
             try:
                 if not isinstance(json_dict, dict):
                     raise QueryError(f"expected a JSON object, found {shortened_json(json_dict)}")
-                values = [json_dict.get(key) for key in ("sentence", "text", "tokens")]
+                values = [json_dict.get(key) for key in ("sentence", "text", "tokens", "premise", "hypothesis")]
                 texts = [value for value in values if isinstance(value, str)]
                 words = [word for text in texts for word in text.split()]
                 longest = max(map(len, words), default=0)

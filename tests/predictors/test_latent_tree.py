@@ -12,6 +12,8 @@ from spigot_allennlp.data.conll import parse_conll
 from spigot_allennlp.data.dataset_readers import SentimentReader
 from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.predictors import LatentTreePredictor
+from spigot_allennlp.server.answerer import Answerer, Asked
+from spigot_allennlp.server.limits import Limits
 from tests import FIXTURES_ROOT
 
 PAIR = {"premise": ["a", "dog", "runs"], "hypothesis": "it moves"}
@@ -56,6 +58,20 @@ def test_a_pair_is_what_its_file_is(predictor):
     assert predictor.predict_instance(instance)["logits"] == pytest.approx(output["logits"])
     swapped = predictor.predict_json({"premise": PAIR["hypothesis"], "hypothesis": PAIR["premise"]})
     assert swapped["logits"] != pytest.approx(output["logits"])
+
+
+def test_a_server_warms_up_and_answers(predictor):
+    answerer = Answerer(predictor, Limits(max_tokens_per_sentence=6))
+    answerer.warm_up()
+    for asked in map(Asked, predictor.examples):
+        (answer,) = answerer.answer([asked])
+        if predictor._model.is_pair:
+            asked = Asked({**asked.json_dict, "hypothesis": ["far", "too", "long"]})
+        else:
+            asked = Asked({"tokens": ["too"] * 7})
+        (refused,) = answerer.answer([asked])
+        assert answer.status == 200 and "label" in json.loads(answer.content)
+        assert refused.status == 422 and "at most 6 tokens in a sentence" in refused.content
 
 
 @pytest.mark.parametrize("predictor", [True], indirect=True)
