@@ -1,5 +1,6 @@
 """What a sentence may ask to be told beside its prediction."""
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,7 +58,7 @@ def add_saliency(predictor: Predictor, sentence: PlainSentence, output: JsonDict
     """
     The output for a sentence, with `saliency`, how much each token counts for what is predicted: of a tree alone, a
     list of shares for the arc of each token; else one list. Shares of all tokens and ROOT, which is left out, add up
-    to 1. For a sentence that is too long it is a failure.
+    to 1; where the gradient is zero, they are 0. For a sentence that is too long it is a failure.
     """
     if isinstance(output, Failure):
         return output
@@ -75,5 +76,5 @@ def add_saliency(predictor: Predictor, sentence: PlainSentence, output: JsonDict
     for number in range(1, len(found) + 1):
         stages = list(found[f"instance_{number}"].values())
         shares = [sum(values) / len(stages) for values in zip(*stages, strict=True)]
-        output["saliency"].append([round(share, 4) for share in shares[1:]])
+        output["saliency"].append([0.0 if math.isnan(share) else round(share, 4) for share in shares[1:]])
     return output

@@ -1,10 +1,14 @@
 """What single sentences ask to be told."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 from allennlp.predictors import Predictor
 
-from spigot_allennlp.predictors import ParserPredictor
-from spigot_allennlp.predictors.explanation import MAX_TOKENS_OF_SALIENCY
+from spigot_allennlp.data.tagger import TaggedSentence
+from spigot_allennlp.predictors import ParserPredictor, explanation
+from spigot_allennlp.predictors.explanation import MAX_TOKENS_OF_SALIENCY, add_saliency
 
 SENTENCE = {"tokens": ["Anna", "wants", "to"], "tags": ["NNP", "VBZ", "TO"], "lemmas": ["Anna", "want", "to"]}
 SCORES = {"head_probabilities", "head_tag_probabilities", "next_heads", "next_head_probabilities", "tree_probability"}
@@ -65,3 +69,10 @@ def test_a_sentence_that_is_too_long_for_shares_costs_no_other(predictor):
 def test_what_is_not_known_is_refused(predictor, explain):
     with pytest.raises(ValueError, match="'explain' must be a list of some of scores, arc_weights, saliency, found"):
         predictor.predict_json({**SENTENCE, "explain": explain})
+
+
+def test_without_a_gradient_no_token_counts(monkeypatch):
+    found = {"instance_1": {"grad_input_1": [math.nan, math.nan]}}
+    gradient = SimpleNamespace(saliency_interpret_from_json=lambda known: found)
+    monkeypatch.setattr(explanation, "SimpleGradient", lambda predictor: gradient)
+    assert add_saliency(None, TaggedSentence(["a"], ["X"], ["a"]), {}) == {"saliency": [[0.0]]}
