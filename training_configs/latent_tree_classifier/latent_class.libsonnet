@@ -10,6 +10,7 @@
   dropout:: 0.0,
   word_dropout:: 0.0,
   composition_dim:: 20,
+  label_names:: {},
   model+: {
     encoder: { type: 'pass_through', input_dim: $.embedding_dim },
     composition: { type: 'latent_class', num_classes: 3, hidden_dim: $.composition_dim },
