@@ -54,6 +54,7 @@ class Compare(Subcommand):
         study.add_argument("-o", "--overrides", default="", help="JSON object that overrides the config")
         archives = subparser.add_argument_group("from archives")
         archives.add_argument("--data", help="data to evaluate on")
+        archives.add_argument("--trust", action="store_true", help="let the archives name code of any package")
         subparser.set_defaults(func=_compare_from_args)
         return subparser
 

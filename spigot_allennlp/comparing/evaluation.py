@@ -70,6 +70,8 @@ class Evaluation:
 
 def evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], cuda_device: int = -1) -> Evaluation:
     """
+    What `allennlp evaluate` finds of a model, and what it counts of each sentence.
+
     # Parameters
 
     archive_file : `str` or `PathLike`

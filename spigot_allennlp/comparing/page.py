@@ -43,6 +43,8 @@ figcaption {{ position: sticky; left: 0 }}
 
 def to_page(report: Report, picture: bytes) -> str:
     """
+    The report as one HTML page, which needs nothing from elsewhere.
+
     # Parameters
 
     report : `Report`

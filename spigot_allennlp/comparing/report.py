@@ -65,6 +65,8 @@ def make_report(
     notes: Sequence[str] = (),
 ) -> Report:
     """
+    What can be said of the runs of several methods.
+
     # Parameters
 
     methods : `Mapping[str, Sequence[Run]]`

@@ -24,6 +24,9 @@ from allennlp.common.plugins import discover_plugins
 from allennlp.models.archival import CONFIG_NAME
 
 _PACKAGES = ("allennlp", "allennlp_models", "spigot_allennlp", "torch.nn")
+# What a training has beside its model writes files where its settings say.
+_OF_TRAININGS = ("allennlp.commands", "allennlp.training", "spigot_allennlp.framework", "spigot_allennlp.training")
+_METRICS = ("allennlp.training.metrics", "spigot_allennlp.training.metrics")
 _HOW_TO_TRUST = "a package that you trust is named by --include-package or in .allennlp_plugins"
 _KINDS = (FromParams, torch.nn.Module)  # In those packages there are names of functions and of other packages, too.
 
@@ -161,7 +164,10 @@ def _is_trusted(name: str, trust: Trust) -> bool:
         found = getattr(importlib.import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError):
         return True  # The framework says that there is none.
-    return isinstance(found, type) and issubclass(found, _KINDS) and _is_in(f"{found.__module__}.", _PACKAGES)
+    if not isinstance(found, type) or not issubclass(found, _KINDS):
+        return False
+    home = f"{found.__module__}."
+    return _is_in(home, _PACKAGES) and (_is_in(home, _METRICS) or not _is_in(home, _OF_TRAININGS))
 
 
 def _is_in(name: str, packages: tuple[str, ...]) -> bool:

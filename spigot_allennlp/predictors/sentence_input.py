@@ -68,7 +68,7 @@ class SentencePair(NamedTuple):
 
 
 PlainSentence = TaggedSentence | ConstrainedSentence | SentencePair
-"""What an input object has one or more of."""
+"""What a model predicts on."""
 
 
 class ExplainedSentence(NamedTuple):
@@ -95,11 +95,12 @@ Sentence = PlainSentence | ExplainedSentence
 
 
 def plain(sentence: Sentence) -> PlainSentence:
+    """The sentence without what it asks to be told."""
     return sentence.sentence if isinstance(sentence, ExplainedSentence) else sentence
 
 
 class SentenceTagger(Protocol):
-    """What reading needs of a [`Tagger`](../data/tagger.md), which may be in another process."""
+    """What reading needs of a [`Tagger`](../data/tagger.md)."""
 
     def sentence(self, text: str, max_tokens: Optional[int]) -> TaggedSentence: ...
 

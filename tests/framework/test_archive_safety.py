@@ -106,6 +106,8 @@ def test_nothing_is_written_outside(make, load, has_filters, bad, tmp_path, monk
         "allennlp.common.util.import_module_and_submodules",
         "spigot_allennlp.framework.archive_safety.tempfile",
         "torch.hub.load",
+        "allennlp.training.callbacks.TensorBoardCallback",
+        "spigot_allennlp.training.callbacks.monitor.MonitorCallback",
         "no-identifier.Popen",
         "__main__.run",
     ],
