@@ -1,6 +1,8 @@
 """The page in a browser without a window."""
 
 import json
+import time
+from xml.etree import ElementTree
 
 import pytest
 
@@ -78,6 +80,23 @@ def arcs(page):
         "[...document.querySelectorAll('.arc')].map(arc => [arc.querySelector('.label')?.textContent ?? '',"
         " arc.classList[1], Number(arc.dataset.source), Number(arc.dataset.target)])"
     )
+
+
+def hold_changes(page, what="forbidden_arcs"):
+    """From now on, the requests that say this are only listed."""
+    held = []
+    page.route(
+        "**/predict_batch",
+        lambda route: held.append(route) if what in route.request.post_data else route.continue_(),
+    )
+    return held
+
+
+def wait_for(page, condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(10)
 
 
 class TestAsking:
@@ -337,6 +356,67 @@ class TestChanging:
         playwright.expect(page.locator(".legend")).to_have_count(0)
         assert page.get_by_role("button", name="Free all heads").is_hidden()
 
+    def test_a_quick_change_does_not_lose_the_one_before(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        held = hold_changes(page)
+        page.locator(".word").nth(0).click()
+        page.locator("select.head").select_option("3")
+        page.locator(".word").nth(1).click()
+        page.get_by_role("button", name="Forbid this head").click()
+        wait_for(page, lambda: len(held) == 2)
+        page.locator(".word").nth(0).click()
+        assert page.locator("select.head").input_value() == "3"  # though no answer has come
+        held[1].continue_()
+        playwright.expect(page.locator(".about")).to_contain_text("Kept")
+        (asked,) = json.loads(held[1].request.post_data)
+        assert asked["heads"] == [3, None, None] and asked["forbidden_arcs"] == [[2, 3]]
+        page.locator(".word").nth(1).click()
+        playwright.expect(page.locator(".about")).to_contain_text("Forbidden")
+
+    def test_a_change_that_fails_is_not_wanted_any_more(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        held = hold_changes(page)
+        page.locator(".word").nth(0).click()
+        page.locator("select.head").select_option("3")
+        wait_for(page, lambda: held)
+        held[0].fulfill(status=503, json={"error": "too busy"})
+        playwright.expect(page.locator(".fault")).to_have_text("too busy")
+        assert page.locator("select.head").input_value() == ""
+        page.locator(".word").nth(1).click()
+        page.locator("select.head").select_option("1")
+        wait_for(page, lambda: len(held) == 2)
+        assert json.loads(held[1].request.post_data)[0]["heads"] == [None, 1, None]
+
+    def test_counting_words_does_not_end_a_change(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        held = hold_changes(page)
+        page.locator(".word").nth(0).click()
+        page.locator("select.head").select_option("3")
+        wait_for(page, lambda: held)
+        button, last = page.get_by_role("button", name="Which words count?"), page.locator(".box").last
+        button.click()
+        playwright.expect(last).to_have_attribute("fill-opacity", "0.5")
+        held[0].continue_()
+        playwright.expect(page.locator(".about")).to_contain_text("Kept")
+        playwright.expect(last).to_have_attribute("fill-opacity", "0")
+        assert button.get_attribute("aria-pressed") == "false"  # as it was of the tree before
+
+    def test_what_counted_before_a_change_is_not_shown_after_it(self, open_page):
+        page = open_page()
+        parse(page, "a b c")
+        held = hold_changes(page, "saliency")
+        button = page.get_by_role("button", name="Which words count?")
+        button.click()
+        wait_for(page, lambda: held)
+        page.locator(".word").nth(0).click()
+        with page.expect_event("requestfailed"):  # which is given up
+            page.locator("select.head").select_option("3")
+        playwright.expect(page.locator(".about")).to_contain_text("Kept")
+        assert button.get_attribute("aria-pressed") == "false" and page.locator(".fault").inner_text() == ""
+
     def test_tokens_and_tags_can_be_edited(self, open_page):
         page = open_page()
         parse(page, "a b c")
@@ -348,6 +428,9 @@ class TestChanging:
         playwright.expect(page.locator(".picture .form")).to_have_count(2)
         assert forms(page) == ["a", "new word"]
         assert json.loads(page.locator("#json").text_content())["tags"] == ["X", "NN"]
+        rows = "rows => rows.map(row => [...row.querySelectorAll('input')].map(input => input.value))"
+        # The table is of what was parsed. A column with a gap is the tagger's.
+        assert page.locator(".sentence tbody tr").evaluate_all(rows) == [["a", "X", "a"], ["new word", "NN", "b"]]
 
     def test_gold_is_compared(self, open_page):
         page = open_page()
@@ -395,6 +478,14 @@ class TestChanging:
             drawn = page.evaluate(f"{kinds} arc.classList[1]))")
             assert drawn == [["both", "spurious"], ["both", "spurious"]]
             assert page.locator(".arc .label").all_text_contents()[-1] == "+NEW"
+            with page.expect_download() as download:
+                page.get_by_role("button", name="SVG", exact=True).click()
+            picture = ElementTree.parse(download.value.path()).getroot()
+            first, second = picture  # below each other
+            assert picture.tag == first.tag == second.tag == "{http://www.w3.org/2000/svg}svg"
+            assert float(second.get("y")) == float(first.get("height"))
+            assert float(picture.get("height")) == float(first.get("height")) + float(second.get("height"))
+            assert "+NEW" in "".join(second.itertext()) and "+NEW" not in "".join(first.itertext())
             page.select_option("#compare", "")
             playwright.expect(page.locator(".picture")).to_have_count(1)
             page.close()

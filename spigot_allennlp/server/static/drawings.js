@@ -21,7 +21,8 @@ export function structuresOf(output) {
  * @param {boolean} view.nextHeads whether the next best heads are drawn too
  * @param {boolean} view.tags whether tags are
  * @param {number} view.width
- * @param {object} [other] what it is compared with: `output`, `meanings`, and whether it `hidesMissed`
+ * @param {object} [other] what it is compared with: `output`, `meanings` if they are not those of gold,
+ *   and whether it `hidesMissed`
  * @param {number[]} [emphasis] a share for each token
  */
 export function drawingOf(output, view, other, emphasis) {
@@ -33,7 +34,7 @@ export function drawingOf(output, view, other, emphasis) {
   const drawing = { tokens: output.tokens, max_width: Math.max(200, Math.floor(view.width)) };
   if (sides[0]) drawing.above = sides[0];
   if (sides[1]) drawing.below = sides[1];
-  if (other) drawing.meanings = other.meanings;
+  if (other?.meanings) drawing.meanings = other.meanings;
   if (output.latent_labels) drawing.tags = output.latent_labels.map(String);
   else if (view.tags) drawing.tags = output.tags;
   if (emphasis) {

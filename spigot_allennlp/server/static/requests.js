@@ -16,9 +16,8 @@ export class Latest {
    * @returns {Promise<T>} rejected with `Superseded` where something was asked since
    */
   async run(ask) {
-    this.#controller.abort();
-    this.#controller = new AbortController();
-    const number = ++this.#number;
+    this.end();
+    const number = this.#number;
     try {
       const answer = await ask(this.#controller.signal);
       if (number === this.#number) {
@@ -30,6 +29,13 @@ export class Latest {
       }
     }
     throw new Superseded();
+  }
+
+  /** Ends what was asked before, if anything was. */
+  end() {
+    this.#controller.abort();
+    this.#controller = new AbortController();
+    this.#number += 1;
   }
 }
 

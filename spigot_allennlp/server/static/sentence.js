@@ -1,14 +1,13 @@
 /** A sentence of the result: its pictures, what is known of the chosen word, and what a user changes. */
 
 import { drawingOf, structuresOf } from "./drawings.js";
-import { save } from "./downloads.js";
+import { save, stack } from "./downloads.js";
 import { enliven } from "./pictures/picture.js";
 import { draw, Latest, Superseded } from "./requests.js";
 import { readTokens, showTokens } from "./tokens.js";
 import { factsAbout, nameLabel } from "./words.js";
 
 const CHANGES = ["as before", "new", "gone"];
-const DIFFERENCES = ["predicted and gold", "only predicted", "only gold"];
 const ARCHIVES = ["in both", "only here", "only in the other"];
 
 export class Sentence {
@@ -26,12 +25,12 @@ export class Sentence {
     this.output = output;
     this.options = options;
     this.#original = output;
-    this.#known = { heads: output.tokens.map(() => null), forbidden: [] };
+    this.#known = this.#wanted = { heads: output.tokens.map(() => null), forbidden: [] };
     this.element = document.getElementById("sentence-template").content.firstElementChild.cloneNode(true);
     this.#find(".title").textContent = output.text ?? output.tokens.join(" ");
     this.#find(".count").addEventListener("click", () => this.#toggleCounting());
-    this.#find(".svg").addEventListener("click", () => save("picture.svg", this.#svgs.join("\n"), "image/svg+xml"));
-    this.#find(".free").addEventListener("click", () => this.#change({ heads: this.#known.heads.map(() => null), forbidden: [] }));
+    this.#find(".svg").addEventListener("click", () => save("picture.svg", stack(this.#svgs), "image/svg+xml"));
+    this.#find(".free").addEventListener("click", () => this.#change({ heads: this.#wanted.heads.map(() => null), forbidden: [] }));
     this.#find(".keep").addEventListener("click", () => this.#keep(this.output.heads[this.#chosen - 1]));
     this.#find(".forbid").addEventListener("click", () => this.#forbid());
     this.#find(".head").addEventListener("change", (event) => this.#keep(event.target.value === "" ? null : Number(event.target.value)));
@@ -42,12 +41,14 @@ export class Sentence {
 
   output;
   #original;
-  #known;
+  #known; // what the output keeps and forbids
+  #wanted; // and what is asked for, which may still be on its way
   #chosen = null;
   #shares = null;
   #svgs = [];
   #drawing = new Latest();
   #asking = new Latest();
+  #counting = new Latest();
 
   #find(selector) {
     return this.element.querySelector(selector);
@@ -65,7 +66,7 @@ export class Sentence {
     }
     const { compare } = view();
     if (compare === "gold" && gold) {
-      return [{ output: this.output, other: { output: gold, meanings: DIFFERENCES } }];
+      return [{ output: this.output, other: { output: gold } }];
     }
     if (compare.startsWith("archive-") && archives.length > 1) {
       const pair = [archives[0], archives[Number(compare.slice("archive-".length))]];
@@ -143,7 +144,7 @@ export class Sentence {
     this.#find(".about").replaceChildren(list);
     this.#find(".controls").hidden = !(this.options.takesConstraints && "heads" in this.output);
     const heads = ["", 0, ...this.output.tokens.map((_, index) => index + 1).filter((at) => at !== this.#chosen)];
-    const kept = this.#known.heads[this.#chosen - 1];
+    const kept = this.#wanted.heads[this.#chosen - 1];
     this.#find(".head").replaceChildren(
       ...heads.map((head) => {
         const text = head === "" ? "as predicted" : head === 0 ? "ROOT" : `${head} ${this.output.tokens[head - 1]}`;
@@ -159,31 +160,42 @@ export class Sentence {
   }
 
   #keep(head) {
-    const heads = this.#known.heads.with(this.#chosen - 1, head);
-    const forbidden = this.#known.forbidden.filter(([modifier, other]) => modifier !== this.#chosen || other !== head);
+    const heads = this.#wanted.heads.with(this.#chosen - 1, head);
+    const forbidden = this.#wanted.forbidden.filter(([modifier, other]) => modifier !== this.#chosen || other !== head);
     return this.#change({ heads, forbidden });
   }
 
   #forbid() {
     const head = this.output.heads[this.#chosen - 1];
-    const heads = this.#known.heads.with(this.#chosen - 1, null);
-    return this.#change({ heads, forbidden: [...this.#known.forbidden, [this.#chosen, head]] });
+    const heads = this.#wanted.heads.with(this.#chosen - 1, null);
+    return this.#change({ heads, forbidden: [...this.#wanted.forbidden, [this.#chosen, head]] });
   }
 
-  async #change(known) {
+  async #change(wanted) {
+    this.#wanted = wanted;
     const { tokens, tags, lemmas } = this.#original;
-    const object = { tokens, tags, lemmas, heads: known.heads, forbidden_arcs: known.forbidden };
+    const object = { tokens, tags, lemmas, heads: wanted.heads, forbidden_arcs: wanted.forbidden };
     try {
       const [output] = await this.#asking.run((signal) => this.options.predict(object, ["scores", "arc_weights"], signal));
-      this.#known = known;
+      this.#known = wanted;
       this.#setOutput(output);
     } catch (error) {
-      this.#tell(error);
+      this.#giveUp(error);
     }
+  }
+
+  /** Where nothing else is on its way, what is known is all that is wanted. */
+  #giveUp(error) {
+    if (!(error instanceof Superseded)) {
+      this.#wanted = this.#known;
+      this.#showChosen();
+    }
+    this.#tell(error);
   }
 
   #setOutput(output) {
     this.output = output;
+    this.#counting.end(); // which is of the output before
     this.#shares = null;
     this.#find(".count").setAttribute("aria-pressed", "false");
     this.#find(".fault").textContent = "";
@@ -203,7 +215,7 @@ export class Sentence {
         const { tokens, tags, lemmas } = this.output;
         const object = { tokens, tags, lemmas };
         if (this.#isChanged) Object.assign(object, { heads: this.#known.heads, forbidden_arcs: this.#known.forbidden });
-        const [{ saliency }] = await this.#asking.run((signal) => this.options.predict(object, ["saliency"], signal));
+        const [{ saliency }] = await this.#counting.run((signal) => this.options.predict(object, ["saliency"], signal));
         this.#shares = saliency;
       }
       button.setAttribute("aria-pressed", String(this.#shares !== null));
@@ -219,7 +231,8 @@ export class Sentence {
       const object = readTokens(this.#find("tbody"));
       const [output] = await this.#asking.run((signal) => this.options.predict(object, ["scores", "arc_weights"], signal));
       this.#original = output;
-      this.#known = { heads: output.tokens.map(() => null), forbidden: [] };
+      this.#known = this.#wanted = { heads: output.tokens.map(() => null), forbidden: [] };
+      showTokens(this.#find("tbody"), output);
       this.#chosen = null;
       this.#find(".about").replaceChildren();
       this.#find(".controls").hidden = true;
@@ -228,7 +241,7 @@ export class Sentence {
       this.#find(".title").textContent = output.tokens.join(" ");
       this.#setOutput(output);
     } catch (error) {
-      this.#tell(error);
+      this.#giveUp(error);
     }
   }
 
