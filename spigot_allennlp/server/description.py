@@ -1,6 +1,5 @@
 """What an archive is, for those who look at what it predicts: it is read, and no model is built."""
 
-import json
 import os
 import tarfile
 import zlib
@@ -9,13 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from allennlp.common.file_utils import cached_path
 from allennlp.common.params import parse_overrides, with_overrides
 from allennlp.common.util import JsonDict
 
 from spigot_allennlp.data.conll import read_conll
 from spigot_allennlp.data.sdp import read_sdp
 from spigot_allennlp.data.sentiment import read_sentiment
+from spigot_allennlp.framework.archive_config import read_config
 
 _LABELS = ("spigot_semantic_then_sentiment", "spigot_latent_tree_classifier")
 _EXAMPLES = {
@@ -32,6 +31,8 @@ _EXAMPLES = {
 }
 _NUM_EXAMPLES, _NUM_READ = 3, 100
 _LENGTHS = range(4, 16)
+_UNREADABLE = (OSError, EOFError, KeyError, ValueError, RuntimeError, tarfile.TarError, zlib.error)
+_UNUSUAL = (AttributeError, TypeError)  # a text where a dictionary was expected
 
 
 def describe(config: JsonDict, name: str) -> JsonDict:
@@ -50,11 +51,13 @@ def describe(config: JsonDict, name: str) -> JsonDict:
     `JsonDict`
         `archive`, `model`, `label_names` and `examples`; and, of a model with a structure inside, `method`, its
         `options`, and `structure`, a dictionary with its `type`. Examples are sentences of the validation data, as
-        input objects, if it is there, and else some that are like it.
+        input objects, if it is there, in the current folder, and else some that are like it.
     """
     model = config.get("model", {})
     description: JsonDict = {"archive": name, "model": model.get("type")}
     intermediate = model.get("intermediate")
+    if isinstance(intermediate, str):
+        intermediate = {"type": intermediate}
     if intermediate is not None:
         options = {key: value for key, value in intermediate.items() if key not in ("type", "structure")}
         description["method"] = intermediate.get("type", "spigot")
@@ -74,18 +77,11 @@ def describe_archive(path: str | os.PathLike[str], overrides: str = "") -> JsonD
     What the config of an archive, a file or a folder, says of its model; with overrides as `predict` has them. What is
     no archive has its name alone: loading it tells what is wrong.
     """
+    name = _name(Path(path))
     try:
-        config = with_overrides(_read_config(Path(cached_path(path))), parse_overrides(overrides))
-    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error):
-        config = {}
-    return describe(config, _name(Path(path)))
-
-
-def _read_config(path: Path) -> JsonDict:
-    if path.is_dir():
-        return json.loads((path / "config.json").read_text(encoding="utf-8"))
-    with tarfile.open(path, "r:gz") as archive:
-        return json.loads(archive.extractfile("config.json").read())
+        return describe(with_overrides(read_config(path), parse_overrides(overrides)), name)
+    except (*_UNREADABLE, *_UNUSUAL):
+        return describe({}, name)
 
 
 def _name(path: Path) -> str:
@@ -112,12 +108,18 @@ def _find_examples(config: JsonDict) -> Iterator[JsonDict]:
         task = next(iter(of_labels or path), None)
         reader, path = tasks.get(task, {}), path.get(task)
     read = _READERS.get(reader.get("type"))
-    if read is None or not isinstance(path, str) or not Path(path).is_file():
+    if read is None or not isinstance(path, str) or not _is_here(path) or not Path(path).is_file():
         return
     try:
         yield from (found for found in islice(read(path), _NUM_READ) if found is not None)
     except (OSError, ValueError):  # not what it was when the model was trained
         return
+
+
+def _is_here(path: str) -> bool:
+    """Whether a path, which may be of somebody else's archive, names a file of the current folder."""
+    is_plain = ".." not in Path(path).parts and not path.startswith("~")
+    return is_plain and Path.cwd().joinpath(path).is_relative_to(Path.cwd())
 
 
 def _example(tokens: list[str], tags: list[str] | None, lemmas: list[str] | None) -> JsonDict | None:

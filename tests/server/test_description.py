@@ -50,7 +50,34 @@ def test_examples_are_of_the_validation_data_if_it_is_there(reader, path, expect
     assert 1 <= len(examples) <= 3 and all(example.keys() == expected for example in examples)
 
 
-def test_of_several_tasks_the_examples_have_labels(tmp_path):
+@pytest.mark.parametrize(
+    "path, is_shown",
+    [
+        ("data/dev.tsv", True),
+        ("{folder}/here/data/dev.tsv", True),
+        ("{folder}/dev.tsv", False),
+        ("{folder}/hereafter/dev.tsv", False),
+        ("../dev.tsv", False),
+        ("data/../../dev.tsv", False),
+        ("{folder}/here/../dev.tsv", False),
+        ("~/dev.tsv", False),
+    ],
+)
+def test_examples_are_of_the_current_folder_alone(tmp_path, monkeypatch, path, is_shown):
+    (tmp_path / "here").mkdir()
+    for folder in (".", "hereafter", "here/data", "here/~"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "dev.tsv").write_text("1\tA letter that nobody may read\n")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    reader = {"type": "spigot_sentiment"}
+    config = {"dataset_reader": reader, "validation_data_path": path.format(folder=tmp_path)}
+    examples = describe(config, "a")["examples"]
+    assert (examples == [{"sentence": "A letter that nobody may read"}]) == is_shown
+
+
+def test_of_several_tasks_the_examples_have_labels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "dev.tsv").write_text("1\tA funny film that works\n0\tIt is not a good film\n")
     readers = {"graphs": {"type": "spigot_sdp"}, "mood": {"type": "spigot_sentiment"}}
     paths = {"graphs": str(TOY), "mood": str(tmp_path / "dev.tsv")}
@@ -68,6 +95,29 @@ def test_an_archive_is_read_and_overridden(tmp_path):
     description = describe_archive(folder / "model.tar.gz", '{"model.intermediate.type": "spigot"}')
     assert (description["archive"], description["method"]) == ("spigot_run/model.tar.gz", "spigot")
     assert describe_archive(folder)["method"] == "pipeline"
+
+
+def test_a_type_may_be_all_that_is_said(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model": {"type": "a"}}))
+    description = describe_archive(tmp_path, '{"model.intermediate": "pipeline"}')
+    assert (description["method"], description["options"]) == ("pipeline", {})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [[], {"model": "a"}, {"model": {"intermediate": 1}}, {"dataset_reader": "a"}, {"validation_data_path": {}}],
+)
+def test_what_is_no_config_of_ours_has_its_name_alone(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    description = describe_archive(tmp_path)
+    assert description["archive"].endswith(tmp_path.name) and description["model"] is None
+
+
+def test_an_archive_without_a_config_has_its_name_alone(tmp_path):
+    (tmp_path / "config.json").mkdir()
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "config.json", "config.json")
+    assert describe_archive(tmp_path / "model.tar.gz")["model"] is None
 
 
 @pytest.mark.parametrize("content", [None, b"none", b"\x1f\x8b\x08\x00"])

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, Optional
 
@@ -18,8 +17,8 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.file_utils import cached_path, open_compressed
 from allennlp.common.params import parse_overrides, with_overrides
 from allennlp.common.plugins import LOCAL_PLUGINS_FILENAME, discover_file_plugins
-from allennlp.models.archival import CONFIG_NAME
 
+from spigot_allennlp.framework.archive_config import read_config
 from spigot_allennlp.framework.archive_safety import Trust, check_archive
 from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.framework.bad_input.explanation import explain, naming
@@ -61,7 +60,7 @@ class Command:
                 if "param_path" in self.options:
                     return Params.from_file(self.options["param_path"], overrides).as_dict(quiet=True)
                 if "archive_file" in self.options:
-                    return with_overrides(_read_config(self.options["archive_file"]), parse_overrides(overrides))
+                    return with_overrides(read_config(self.options["archive_file"]), parse_overrides(overrides))
         return None
 
     @cached_property
@@ -191,11 +190,3 @@ def running_trust() -> Trust:
     """Whose code an archive may name in this program."""
     command = running_command()
     return Trust() if command is None else command.trust
-
-
-def _read_config(archive_file: str) -> dict[str, Any]:
-    path = Path(cached_path(archive_file))
-    if path.is_dir():
-        return Params.from_file(path / CONFIG_NAME).as_dict(quiet=True)
-    with tarfile.open(path, "r:gz") as archive:
-        return json.load(archive.extractfile(CONFIG_NAME))
