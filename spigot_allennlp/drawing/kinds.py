@@ -40,7 +40,7 @@ def kinds(predicted: Iterable, gold: Iterable | None) -> dict[Any, Kind]:
 
 def color_of(label: str) -> str:
     """The colour of a relation, the same one in all pictures; without a label, that of the text."""
-    return _COLORS[crc32(label.encode()) % len(_COLORS)] if label else BOTH.color
+    return _COLORS[crc32(label.encode("utf-8", "replace")) % len(_COLORS)] if label else BOTH.color
 
 
 def check_positions(positions: Iterable[int], num_tokens: int) -> None:

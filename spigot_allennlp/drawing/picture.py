@@ -7,7 +7,7 @@ from spigot_allennlp.drawing import layout
 from spigot_allennlp.drawing.kinds import KINDS, Kind, Meanings, check_lengths
 from spigot_allennlp.drawing.layout import SMALL_SIZE, WORD_SIZE
 from spigot_allennlp.drawing.side import DrawnArc, Side
-from spigot_allennlp.drawing.text import clean, is_right_to_left, text_width
+from spigot_allennlp.drawing.text import is_right_to_left, text_width
 
 Point = tuple[float, float]
 
@@ -139,8 +139,8 @@ def place(
         for position in range(1, len(tokens) + 1)
     ]
     drawn = [(arc, is_above) for side, is_above in sides for arc in side.drawn_arcs()]
-    words = _Words(list(map(clean, tokens)), tags and list(map(clean, tags)), marks, emphasis)
-    arcs = [layout.Arc(arc.source - 1, arc.target - 1, clean(arc.label), is_above) for arc, is_above in drawn]
+    words = _Words(tokens, tags, marks, emphasis)
+    arcs = [layout.Arc(arc.source - 1, arc.target - 1, arc.label, is_above) for arc, is_above in drawn]
     lines = layout.lay_out(words.widths(), arcs, None if max_width is None else max_width - 2 * _MARGIN)
     mirrors = is_right_to_left(tokens)
     width = max(line.width for line in lines) + 2 * _MARGIN

@@ -25,10 +25,9 @@ def write(picture: Picture, tokens: Sequence[str], meanings: Meanings | None = N
     if picture.is_right_to_left:
         svg.set("direction", "rtl")
     _set_size(svg, picture.width, picture.height)
-    words = list(map(clean, tokens))
-    _add(svg, "title", text=" ".join(words))
+    _add(svg, "title", text=" ".join(tokens))
     for shape in picture.arcs:
-        _add_arc(svg, shape, words, meanings)
+        _add_arc(svg, shape, tokens, meanings)
     for word in picture.words:
         _add_word(svg, word)
     for kind, x, text in picture.legend:
@@ -98,7 +97,7 @@ def _describe(shape: ArcShape, words: Sequence[str], meanings: Meanings | None) 
     arc = shape.arc
     text = f"{words[arc.source - 1]} \N{RIGHTWARDS ARROW} {words[arc.target - 1]}"
     if arc.label:
-        text = f"{clean(arc.label)}: {text}"
+        text = f"{arc.label}: {text}"
     if arc.weight is not None:
         text += f", {arc.weight:.3g}"
     if meanings is not None and arc.kind.prefix:
@@ -114,7 +113,7 @@ def _add_text(parent: Element, name: str, text: Text, size: int) -> None:
 
 def _add(parent: Element, name: str, attributes: dict[str, str] | None = None, text: str | None = None) -> Element:
     element = SubElement(parent, f"{{{_SVG}}}{name}", attributes or {})
-    element.text = text
+    element.text = None if text is None else clean(text)
     return element
 
 

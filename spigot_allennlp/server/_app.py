@@ -18,8 +18,8 @@ from spigot_allennlp.server._access_log import AccessLog, error_response
 from spigot_allennlp.server._page import add_page
 from spigot_allennlp.server._schema import BATCH_BODY, BODY, ERRORS, Answer, with_body
 from spigot_allennlp.server.body import read_body
-from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.query import NoTaggerError, Query, QueryError
+from spigot_allennlp.server.limits import Limits, QueryError
+from spigot_allennlp.server.query import NoTaggerError, Query
 from spigot_allennlp.server.request_queue import QueueFullError, RequestQueue
 from spigot_allennlp.server.worker import Model, Worker
 
@@ -196,6 +196,12 @@ def _handle_errors(app: FastAPI) -> None:
         message = "the model is being loaded, come back later"
         return error_response(503, message, request.scope, {"Retry-After": "5"})
 
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        """Of an application below another one, whose `AccessLog` writes the error to the log."""
+        return error_response(500, "internal error", request.scope)
+
+    @app.exception_handler(TimeoutError)  # which is another one before Python 3.11
     @app.exception_handler(asyncio.TimeoutError)
     async def timeout(request: Request, error: asyncio.TimeoutError) -> Response:
         return error_response(504, "the answer took too long, and was given up", request.scope)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Optional, TypeVar
 
 from allennlp.common.util import JsonDict
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -17,8 +17,8 @@ from spigot_allennlp.drawing import Side, draw, tree_side
 from spigot_allennlp.drawing.error_page import STATIC
 from spigot_allennlp.drawing.kinds import DIFFERENCES, Meanings
 from spigot_allennlp.server.body import read_body
-from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.query import QueryError
+from spigot_allennlp.server.limits import Limits, QueryError, check_limit
+from spigot_allennlp.server.request_queue import QueueFullError
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = "default-src 'self'; img-src 'self' data: blob:"
@@ -87,9 +87,9 @@ class _Drawing(_Strict):
 
     def draw(self, limits: Limits) -> str:
         sides = [side for side in (self.above, self.below) if side is not None]
-        _check("tokens in a sentence", len(self.tokens), limits.max_tokens_per_sentence)
-        _check("characters in a word", max(map(len, self.tokens), default=0), limits.max_characters_per_word)
-        _check("arcs in a picture", sum(side.num_arcs() for side in sides), _MAX_ARCS)
+        check_limit("tokens in a sentence", len(self.tokens), limits.max_tokens_per_sentence)
+        check_limit("characters in a word", max(map(len, self.tokens), default=0), limits.max_characters_per_word)
+        check_limit("arcs in a picture", sum(side.num_arcs() for side in sides), _MAX_ARCS)
         above, below = (side and side.side() for side in (self.above, self.below))
         meanings: Meanings = self.meanings
         return draw(self.tokens, above, below, self.tags, self.emphasis, meanings, self.max_width)
@@ -110,9 +110,15 @@ def add_page(app: FastAPI, limits: Limits, description: JsonDict) -> None:
     # More threads would not draw faster, but each would take turns with the one that answers.
     one_thread = CapacityLimiter(1)
 
-    async def work(function: Callable[[], Result]) -> Result:
+    async def work(request: Request, function: Callable[[bytes], Result]) -> Result:
+        """What a function makes of the body."""
         try:
-            return await to_thread.run_sync(function, limiter=one_thread)
+            # Not `wait_for`, which would let the next one begin while the thread goes on.
+            with fail_after(limits.timeout):
+                body = await read_body(request, limits.max_body_bytes)
+                if one_thread.statistics().tasks_waiting >= limits.max_pending:
+                    raise QueueFullError
+                return await to_thread.run_sync(function, body, limiter=one_thread)
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(map(str, fault["loc"]))
@@ -131,15 +137,13 @@ def add_page(app: FastAPI, limits: Limits, description: JsonDict) -> None:
     @router.post("/draw")
     async def draw_picture(request: Request) -> Response:
         """A picture of what is sent."""
-        body = await read_body(request, limits.max_body_bytes)
-        svg = await work(lambda: _Drawing.model_validate_json(body).draw(limits))
+        svg = await work(request, lambda body: _Drawing.model_validate_json(body).draw(limits))
         return Response(svg.encode("utf-8", "replace"), media_type="image/svg+xml")
 
     @router.post("/convert")
     async def convert(request: Request, to: Literal[FORMATS], source: Optional[Literal[READERS]] = None) -> Response:
         """Sentences in another format: `source`, or the one that they seem to have."""
-        body = await read_body(request, limits.max_body_bytes)
-        text = await work(lambda: _convert(body, source, to))
+        text = await work(request, lambda body: _convert(body, source, to))
         return Response(text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
 
     app.include_router(router)
@@ -150,8 +154,3 @@ def add_page(app: FastAPI, limits: Limits, description: JsonDict) -> None:
 def _convert(body: bytes, source: Optional[str], to: str) -> str:
     conversion = Conversion(source or recognize(body), to)
     return "".join(conversion.convert(BytesIO(body), "the text"))
-
-
-def _check(what: str, found: int, limit: int) -> None:
-    if found > limit:
-        raise QueryError(f"expected at most {limit} {what}, found {found}")

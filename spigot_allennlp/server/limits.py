@@ -3,6 +3,16 @@ from dataclasses import dataclass, field
 from spigot_allennlp.checks import positive
 
 
+class QueryError(Exception):
+    """What a client asked is not of the form that is expected, or is too much; the message says why."""
+
+
+def check_limit(what: str, found: int, limit: int) -> None:
+    """Raises a `QueryError` where more is found than is taken on."""
+    if found > limit:
+        raise QueryError(f"expected at most {limit} {what}, found {found}")
+
+
 def _limit(default: float, meaning: str):
     return field(default=default, metadata={"help": meaning})
 

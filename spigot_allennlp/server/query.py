@@ -2,14 +2,11 @@ import re
 from typing import Any
 
 from spigot_allennlp.data.json_line import shortened_json
+from spigot_allennlp.predictors.explanation import MAX_TOKENS_OF_SALIENCY
 from spigot_allennlp.server.answerer import Answer, Asked
-from spigot_allennlp.server.limits import Limits
+from spigot_allennlp.server.limits import Limits, QueryError, check_limit
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")  # spaCy divides where this does, at most, but for contractions and units
-
-
-class QueryError(Exception):
-    """What a client asked is not of the form that is expected, or is too much; the message says why."""
 
 
 class NoTaggerError(Exception):
@@ -38,7 +35,7 @@ class Query:
     def __init__(self, objects: list[Any], limits: Limits) -> None:
         if not objects:
             raise QueryError("expected at least one object, found none")
-        _check("sentences", len(objects), limits.max_sentences)
+        check_limit("sentences", len(objects), limits.max_sentences)
         self.objects = objects
         self.sizes: list[int] = []
         """How many tokens they have, about."""
@@ -53,18 +50,23 @@ class Query:
                 texts = [value for value in values if isinstance(value, str)]
                 words = [word for text in texts for word in text.split()]
                 longest = max(map(len, words), default=0)
-                _check("characters in a word of raw text", longest, limits.max_characters_per_word)
+                check_limit("characters in a word of raw text", longest, limits.max_characters_per_word)
                 num_characters += sum(map(len, texts))
                 size = sum(len(value) for value in values if isinstance(value, list))
                 if "text" not in json_dict:
-                    _check("tokens in a sentence", size + len(words), limits.max_tokens_per_sentence)
+                    check_limit("tokens in a sentence", size + len(words), limits.max_tokens_per_sentence)
                 num_tokens += size + len(words)
+                size += sum(len(_TOKEN.findall(text)) for text in texts)
+                explain = json_dict.get("explain")
+                if isinstance(explain, list) and "saliency" in explain:
+                    # Of a tree it takes as many passes as there are tokens, however many sentences they are.
+                    check_limit("tokens for saliency", size, MAX_TOKENS_OF_SALIENCY)
+                    size = max(size, size * size // 10)
             except QueryError as error:
                 raise self._at(index, error) from None
-            _check("characters of raw text", num_characters, limits.max_characters)
-            size += sum(len(_TOKEN.findall(text)) for text in texts)
+            check_limit("characters of raw text", num_characters, limits.max_characters)
             self.sizes.append(min(max(size, 1), limits.max_tokens))  # with more it will be refused
-        _check("tokens", num_tokens, limits.max_tokens)
+        check_limit("tokens", num_tokens, limits.max_tokens)
 
     def asked(self, pictures: bool) -> list[Asked]:
         """What a model is asked."""
@@ -89,15 +91,10 @@ class Query:
             if answer.status != 200:
                 error = kinds[answer.status](answer.content)
                 raise self._at(index, error) if isinstance(error, QueryError) else error
-        _check("sentences", sum(answer.num_sentences for answer in answers), self._limits.max_sentences)
-        _check("tokens", sum(answer.num_tokens for answer in answers), self._limits.max_tokens)
+        check_limit("sentences", sum(answer.num_sentences for answer in answers), self._limits.max_sentences)
+        check_limit("tokens", sum(answer.num_tokens for answer in answers), self._limits.max_tokens)
         return [answer.content for answer in answers]
 
     def _at(self, index: int, error: QueryError) -> QueryError:
         """Says which object is wrong, where there are several."""
         return QueryError(f"at index {index}: {error}") if len(self.objects) > 1 else error
-
-
-def _check(what: str, found: int, limit: int) -> None:
-    if found > limit:
-        raise QueryError(f"expected at most {limit} {what}, found {found}")

@@ -202,6 +202,12 @@ def test_text_of_users_stays_text(text):
 
 def test_what_xml_cannot_hold_is_replaced():
     assert texts(draw_tree(["\x00", "\ud800"], [0, 1], ["", "\x0b"]), "form") == ["\ufffd", "\ufffd"]
+    arcs = [(1, 2, "\x01\ud800")]
+    side = Side(arcs, marked=[1], mark="\x02", gold_arcs=arcs, gold_marked=[1])
+    picture = draw(["\x00", "b"], side, tags=["\x03", "X"], meanings=("\x04", "\x05", "\x06"))
+    assert texts(picture, "label") == ["\ufffd\ufffd"] and texts(picture, "tag") == ["\ufffd", "X"]
+    assert marks(picture) == ["\ufffd", ""]
+    assert [entry[1].text for entry in find(picture, "legend")] == ["\ufffd", "+ \ufffd", "\N{MINUS SIGN} \ufffd"]
 
 
 def test_words_and_labels_have_the_colour_of_the_text():

@@ -1,15 +1,21 @@
 """What the page asks for beside predictions."""
 
 import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from xml.etree import ElementTree
 
 import httpx
 import pytest
 
 from spigot_allennlp.data.conversion import recognize
+from spigot_allennlp.drawing import draw
 from tests import FIXTURES_ROOT, PATIENCE
 from tests.server.echo import EchoPredictor
 from tests.server.serving import serving
+
+_page = pytest.importorskip("spigot_allennlp.server._page", reason="needs the extra `serve`")
 
 TREE = {"heads": [2, 0], "weights": [0.5, 1.0]}
 GRAPH = {"arcs": [[2, 1, "ARG0"]], "marked": [2]}
@@ -41,7 +47,10 @@ class TestDraw:
             ({}, "tokens: Field required"),
             ({"tokens": ["a"] * 6}, "expected at most 5 tokens in a sentence, found 6"),
             ({"tokens": ["a" * 501]}, "expected at most 500 characters in a word, found 501"),
-            ({"tokens": ["a", "b"], "above": {**GRAPH, "arcs": [[1, 2, ""]] * 1001}}, "413"),
+            (
+                {"tokens": ["a", "b"], "above": {**GRAPH, "arcs": [[1, 2, ""]] * 1001}},
+                "expected at most 5000 bytes in the body",
+            ),
             ({"tokens": ["a", "b"], "above": {**GRAPH, "arcs": [[1, 3, "x"]]}}, "positions from 1 to 2, found 3"),
             ({"tokens": ["a", "b"], "above": {**TREE, "heads": [0]}}, "of one length"),
             ({"tokens": ["a"], "above": {"tree": 1}}, "above"),
@@ -51,8 +60,8 @@ class TestDraw:
     )
     def test_what_cannot_be_drawn_is_refused_in_words(self, client, drawing, message):
         response = client.post("/draw", json=drawing)
-        assert response.status_code in (413, 422)
-        assert message in f"{response.status_code} {response.json()['error']}"
+        assert response.status_code == (413 if "bytes" in message else 422)
+        assert message in response.json()["error"]
 
     def test_more_arcs_than_anyone_could_look_at_are_refused(self):
         with serving(EchoPredictor()) as url:
@@ -60,9 +69,18 @@ class TestDraw:
             response = httpx.post(f"{url}/draw", json=drawing, timeout=PATIENCE)
         assert response.json()["error"] == "expected at most 1000 arcs in a picture, found 1001"
 
-    def test_half_of_a_surrogate_pair_is_replaced(self, client):
+    def test_half_of_a_surrogate_pair_is_refused(self, client):
         response = client.post("/draw", content=b'{"tokens": ["\\ud800"]}')
-        assert response.status_code in (200, 422)
+        assert response.status_code == 422 and "hex escape" in response.json()["error"]
+
+    def test_what_xml_cannot_hold_is_replaced(self, client):
+        drawing = {
+            "tokens": ["a"],
+            "above": {"arcs": [], "marked": [1], "mark": "\x01", "gold_arcs": [], "gold_marked": [1]},
+            "meanings": ["\x02", "b", "c"],
+        }
+        picture = ElementTree.fromstring(client.post("/draw", json=drawing).content)
+        assert sum(element.text == "\ufffd" for element in picture.iter()) == 2
 
 
 class TestConvert:
@@ -96,7 +114,38 @@ class TestConvert:
     )
     def test_what_is_wrong_is_told(self, client, params, content, message):
         response = client.post("/convert", params=params, content=content)
-        assert response.status_code in (413, 422) and message in response.json()["error"]
+        assert response.status_code == (413 if "bytes" in message else 422)
+        assert message in response.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/draw", "/convert?to=json"])
+class TestTooMuch:
+    def test_a_body_that_does_not_come_is_given_up(self, path):
+        with serving(EchoPredictor(), timeout=0.3, idle_timeout=0.3, max_connections=1) as url:
+            address = httpx.URL(url)
+            with socket.create_connection((address.host, address.port), timeout=PATIENCE) as connection:
+                connection.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{{".encode())
+                received = connection.makefile("rb").read()  # until it is closed
+            assert received.startswith(b"HTTP/1.1 504 ") and b"took too long" in received
+            assert httpx.get(f"{url}/health", timeout=PATIENCE).status_code == 200
+
+    def test_of_too_many_at_once_the_last_are_told_to_come_back(self, path, monkeypatch):
+        may_go_on = threading.Event()
+
+        def slow(function):
+            return lambda *args: may_go_on.wait(PATIENCE) and function(*args)
+
+        monkeypatch.setattr(_page, "draw", slow(draw))
+        monkeypatch.setattr(_page, "recognize", slow(recognize))
+        with serving(EchoPredictor(), max_pending=1) as url, ThreadPoolExecutor(4) as threads:
+            body = {"tokens": ["a"]} if path == "/draw" else {**json.loads(TestConvert.CONTENT)}
+            responses = [threads.submit(httpx.post, f"{url}{path}", json=body, timeout=PATIENCE) for _ in range(4)]
+            done = as_completed(responses, PATIENCE)
+            for _ in range(2):  # while one is worked on, and one waits
+                refused = next(done).result()
+                assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            may_go_on.set()
+            assert [next(done).result().status_code for _ in range(2)] == [200, 200]
 
 
 class TestSeveralArchives:
@@ -105,7 +154,8 @@ class TestSeveralArchives:
         assert client.get("/archives/2/model").json() == {"timeout": PATIENCE}
         response = client.post("/archives/2/predict", json={"sentence": "a"}, headers={"X-Request-ID": "mine"})
         assert response.json()["tokens"] == ["a"] and response.headers.get_list("X-Request-ID") == ["mine"]
-        assert client.post("/archives/2/predict", json={"sentence": "fail"}).status_code == 500
+        response = client.post("/archives/2/predict", json={"sentence": "fail"}, headers={"X-Request-ID": "bad"})
+        assert response.status_code == 500 and response.json() == {"error": "internal error", "request_id": "bad"}
         assert client.get("/archives/3/model").status_code == 404
 
     def test_a_request_is_counted_once(self, client):
