@@ -67,26 +67,29 @@ _ID = {"type": ["string", "integer", "null"], "pattern": r"^\S+( \S+)*$"}
 _EXPLAIN = {"type": "array", "items": {"enum": list(EXPLANATIONS)}}
 _POSITION = {"type": "integer", "minimum": 0}
 _ARC = {"type": "array", "minItems": 2, "maxItems": 2, "items": _POSITION}
+_SIDE = {"anyOf": [_TEXT, _WORDS]}
 _FORMS: dict[str, JsonDict] = {
-    "sentence": {"sentence": _TEXT},
-    "text": {"text": _TEXT},
+    "sentence": {"sentence": _TEXT, "explain": _EXPLAIN},
+    "text": {"text": _TEXT, "explain": _EXPLAIN},
     "tokens": {
         "tokens": _WORDS,
         "tags": _WORDS,
         "lemmas": _WORDS,
         "heads": {"type": "array", "items": {"anyOf": [_POSITION, {"type": "null"}]}},
         "forbidden_arcs": {"type": "array", "items": _ARC},
+        "explain": _EXPLAIN,
     },
 }
+_PAIR: JsonDict = {"premise": _SIDE, "hypothesis": _SIDE}
 _OBJECT = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {**properties, "explain": _EXPLAIN, "id": _ID},
-            "required": [form],
+            "properties": {**properties, "id": _ID},
+            "required": required,
             "additionalProperties": False,
         }
-        for form, properties in _FORMS.items()
+        for required, properties in [*(([form], _FORMS[form]) for form in _FORMS), (list(_PAIR), _PAIR)]
     ]
 }
 

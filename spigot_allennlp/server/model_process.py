@@ -26,6 +26,10 @@ class ModelProcessError(Exception):
     """The process of a model ended before it was to, or had to be ended; the message says how."""
 
 
+class ModelProcessGoneError(ModelProcessError):
+    """The process of a model had ended before it was asked."""
+
+
 class ModelProcess:
     """
     An [`Answerer`](./answerer.md) in a process of its own, which does all the work, so that this one has time to
@@ -57,7 +61,13 @@ class ModelProcess:
         await self._run(self._limits.start_timeout, _load, self._load, self._limits)
 
     async def answer(self, objects: Sequence[Asked]) -> list[Answer]:
-        """As `Answerer.answer`. Raises a `ModelProcessError`, if the process ended or took too long."""
+        """
+        As `Answerer.answer`.
+
+        # Raises
+
+        `ModelProcessError`, if the process ended or took too long; `ModelProcessGoneError`, if it was not there before.
+        """
         return await self._run(self._limits.process_timeout, _answer, objects)
 
     def close(self) -> None:
@@ -69,7 +79,11 @@ class ModelProcess:
     async def _run(self, timeout: float, function: Callable[..., Any], *args: Any) -> Any:
         loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._pool, function, *args), timeout)
+            result = loop.run_in_executor(self._pool, function, *args)
+        except BrokenProcessPool:
+            raise ModelProcessGoneError("the process of the model ended while nobody asked it") from None
+        try:
+            return await asyncio.wait_for(result, timeout)
         except asyncio.TimeoutError:
             raise ModelProcessError(f"the process of the model did not answer for {timeout} seconds") from None
         except BrokenProcessPool:

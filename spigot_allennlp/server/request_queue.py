@@ -97,6 +97,13 @@ class RequestQueue:
                 await self._arrived.wait()
         return batch
 
+    async def put_back(self, batch: Sequence[Waiting]) -> None:
+        """Has what `next_batch` gave wait again, in its old turn."""
+        async with self._arrived:
+            for waiting in batch:
+                heapq.heappush(self._waiting, waiting)
+            self._arrived.notify(len(batch))
+
     def _take_batch(self) -> list[Waiting]:
         batch: list[Waiting] = []
         free = self._limits.max_batch_tokens

@@ -5,7 +5,7 @@ from typing import Any, Optional, Protocol
 
 from spigot_allennlp.server.answerer import Answer, Asked, failure
 from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.model_process import ModelProcessError
+from spigot_allennlp.server.model_process import ModelProcessError, ModelProcessGoneError
 from spigot_allennlp.server.request_queue import RequestQueue
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,9 @@ class Model(Protocol):
 
 class Worker:
     """
-    Has a model answer what waits in the queue, a batch at a time. A model whose process ends is replaced at once; one
-    that has predicted on as many sentences as it may works on until its successor is warm.
+    Has a model answer what waits in the queue, a batch at a time. A model whose process ends is replaced at once; what
+    it was asked when it was already gone waits for its successor. One that has predicted on as many sentences as it may
+    works on until its successor is warm.
 
     # Parameters
 
@@ -64,11 +65,15 @@ class Worker:
             self._use(await self._started())
             while True:
                 batch = await self._queue.next_batch()
-                self._on_batch(len(batch))
-                answers = await self._answer([waiting.asked for waiting in batch])
-                for waiting, answer in zip(batch, answers, strict=True):
-                    if not waiting.answer.done():
-                        waiting.answer.set_result(answer)
+                try:
+                    answers = await self._answer([waiting.asked for waiting in batch])
+                except ModelProcessGoneError:
+                    await self._queue.put_back(batch)
+                else:
+                    self._on_batch(len(batch))
+                    for waiting, answer in zip(batch, answers, strict=True):
+                        if not waiting.answer.done():
+                            waiting.answer.set_result(answer)
                 if self._renewal is None and (self._model is None or self._num_sentences >= self._max_sentences):
                     self._renewal = asyncio.create_task(self._renew())
                 if self._model is None:
@@ -90,6 +95,8 @@ class Worker:
         except ModelProcessError as error:
             logger.error("%s, another one is started", error)
             self._model = None if self._model is model else self._model
+            if isinstance(error, ModelProcessGoneError):
+                raise
             return [Answer(500, str(error))] * len(objects)
         except Exception as error:
             return [failure(error)] * len(objects)

@@ -6,7 +6,7 @@ import pytest
 from spigot_allennlp.server import worker as worker_module
 from spigot_allennlp.server.answerer import Answer, Asked
 from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.model_process import ModelProcessError
+from spigot_allennlp.server.model_process import ModelProcessError, ModelProcessGoneError
 from spigot_allennlp.server.request_queue import RequestQueue
 from spigot_allennlp.server.worker import Worker
 
@@ -28,6 +28,8 @@ class Model:
 
     async def answer(self, objects):
         assert not self.is_closed
+        if self.number in self.house.gone:
+            raise ModelProcessGoneError("it was gone")
         names = [asked.json_dict for asked in objects]
         self.batches.append(names)
         await self.house.may_answer.wait()
@@ -45,6 +47,7 @@ class House:
     def __init__(self, broken=(), **limits):
         self.models = []
         self.broken = broken
+        self.gone = set()
         self.may_start, self.may_answer = asyncio.Event(), asyncio.Event()
         self.may_start.set()
         self.may_answer.set()
@@ -132,6 +135,20 @@ def test_a_model_that_dies_fails_its_batch_alone_and_is_replaced(caplog):
 
     asyncio.run(run())
     assert "it died, another one is started" in caplog.text
+
+
+def test_what_a_model_was_asked_that_was_gone_waits_for_the_next_one(caplog):
+    async def run():
+        async with House() as house:
+            assert await house.ask("a") == ["a"]
+            house.gone = {0, 1}
+            assert await house.ask("b", "c") == ["b", "c"]
+            assert house.models[0].is_closed and house.models[1].is_closed
+            assert [model.batches for model in house.models] == [[["a"]], [], [["b", "c"]]]
+            assert house.sizes == [1, 2] and house.queue.num_pending == 0
+
+    asyncio.run(run())
+    assert caplog.text.count("it was gone, another one is started") == 2
 
 
 def test_a_replacement_that_cannot_be_loaded_is_tried_again(monkeypatch, caplog):
