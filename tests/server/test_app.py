@@ -313,6 +313,10 @@ class TestPages:
     def test_the_interface_is_described(self, client):
         paths = client.get("/openapi.json").json()["paths"]
         assert paths.keys() == {"/predict", "/predict_batch", "/health", "/ready"}
+        body = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        forms = {tuple(form["required"]): form["properties"].keys() for form in body["anyOf"]}
+        assert forms[("premise", "hypothesis")] == {"premise", "hypothesis", "id"}
+        assert all("explain" in forms[(form,)] for form in ("sentence", "text", "tokens"))
         for path in ("/predict", "/predict_batch"):
             operation = paths[path]["post"]
             assert operation["responses"].keys() == {"200", "413", "422", "500", "501", "503", "504"}

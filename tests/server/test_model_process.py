@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from allennlp.common.checks import ConfigurationError
 from spigot_allennlp.server import model_process
 from spigot_allennlp.server.answerer import Asked
 from spigot_allennlp.server.limits import Limits
-from spigot_allennlp.server.model_process import ModelProcess, ModelProcessError
+from spigot_allennlp.server.model_process import ModelProcess, ModelProcessError, ModelProcessGoneError
+from spigot_allennlp.server.request_queue import RequestQueue
+from spigot_allennlp.server.worker import Worker
 from tests import PATIENCE, programs
 from tests.server.echo import EchoPredictor
 
@@ -25,10 +28,13 @@ class Predictor(EchoPredictor):
     """Does what the first token says."""
 
     def predict_batch_instance(self, instances):
-        match instances[0]["metadata"].metadata["tokens"][0]:
+        first, *others = instances[0]["metadata"].metadata["tokens"]
+        match first:
             case "die":
                 os._exit(7)
             case "sleep":
+                for path in others:
+                    Path(path).touch()
                 time.sleep(60)
             case "pid":
                 return [{"pid": os.getpid()}]
@@ -58,7 +64,8 @@ def die():
     os._exit(7)
 
 
-def sleep():
+def sleep(path):
+    path.touch()
     time.sleep(60)
 
 
@@ -90,6 +97,13 @@ def run(quick_model_processes):
 
 
 async def nothing(model): ...
+
+
+async def until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        await asyncio.sleep(0.01)
 
 
 def ends(number):
@@ -147,6 +161,36 @@ def test_a_process_that_ends_is_an_error(run):
     run(test)
 
 
+def test_a_process_that_ended_while_idle_is_replaced_before_it_is_asked(quick_model_processes, caplog):
+    async def run():
+        limits = Limits(process_timeout=PATIENCE)
+        models = []
+
+        def make():
+            models.append(ModelProcess(Predictor, limits))
+            return models[-1]
+
+        queue = RequestQueue(limits)
+        working = asyncio.create_task(Worker(make, queue, limits).run())
+        sentence = Asked({"tokens": ["pid"], "tags": ["X"], "lemmas": ["pid"]})
+        try:
+            numbers = []
+            for _ in range(2):
+                (answer,) = await asyncio.wait_for(queue.ask([sentence], [1]), PATIENCE)
+                numbers.append(json.loads(answer.content)["pid"])
+                os.kill(numbers[-1], signal.SIGKILL)
+                await until(lambda: models[-1]._pool._broken)
+            assert numbers[0] != numbers[1] and len(models) == 2
+            with pytest.raises(ModelProcessGoneError, match="ended while nobody asked it"):
+                await models[-1].answer([sentence])
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+
+    asyncio.run(run())
+    assert "ended while nobody asked it, another one is started" in caplog.text
+
+
 def test_a_process_that_does_not_answer_is_an_error(run):
     async def test(model):
         (number,) = model._pool._processes
@@ -186,11 +230,12 @@ def test_whoever_debugs_gets_the_error_of_loading_itself(monkeypatch):
     assert model_process._sendable(error) is error
 
 
-def test_closing_ends_what_it_is_doing(run):
+def test_closing_ends_what_it_is_doing(run, tmp_path):
     async def test(model):
         number = await pid(model)
-        call = asyncio.create_task(ask(model, "sleep"))
-        await asyncio.sleep(0.2)
+        begun = tmp_path / "begun"
+        call = asyncio.create_task(ask(model, "sleep", str(begun)))
+        await until(begun.exists)
         model.close()
         with pytest.raises(ModelProcessError):
             await call
@@ -199,11 +244,12 @@ def test_closing_ends_what_it_is_doing(run):
     run(test)
 
 
-def test_closing_ends_it_while_it_loads(run):
+def test_closing_ends_it_while_it_loads(quick_model_processes, tmp_path):
     async def close():
-        model = ModelProcess(sleep, Limits())
+        begun = tmp_path / "begun"
+        model = ModelProcess(partial(sleep, begun), Limits())
         start = asyncio.create_task(model.start())
-        await asyncio.sleep(0.2)
+        await until(begun.exists)
         model.close()
         with pytest.raises(ModelProcessError):
             await asyncio.wait_for(start, PATIENCE)
