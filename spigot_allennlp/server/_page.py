@@ -16,7 +16,7 @@ from spigot_allennlp.data.conversion import FORMATS, READERS, Conversion, recogn
 from spigot_allennlp.drawing import Side, draw, tree_side
 from spigot_allennlp.drawing.error_page import STATIC
 from spigot_allennlp.drawing.kinds import DIFFERENCES, Meanings
-from spigot_allennlp.server.body import read_body
+from spigot_allennlp.server._body import read_body
 from spigot_allennlp.server.limits import Limits, QueryError, check_limit
 from spigot_allennlp.server.request_queue import QueueFullError
 
