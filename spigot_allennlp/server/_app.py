@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 
 from spigot_allennlp.data.json_line import shortened_json
 from spigot_allennlp.server._access_log import AccessLog, error_response
+from spigot_allennlp.server._body import read_body
 from spigot_allennlp.server._page import add_page
 from spigot_allennlp.server._schema import BATCH_BODY, BODY, ERRORS, Answer, with_body
-from spigot_allennlp.server._body import read_body
 from spigot_allennlp.server.limits import Limits, QueryError
 from spigot_allennlp.server.query import NoTaggerError, Query
 from spigot_allennlp.server.request_queue import QueueFullError, RequestQueue
