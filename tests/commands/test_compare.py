@@ -16,7 +16,7 @@ pytest.importorskip("optuna", reason="needs the extra `tune`")
 from spigot_allennlp.commands.compare import compare_archives, compare_methods
 from spigot_allennlp.comparing import _study as study_module
 from spigot_allennlp.framework.bad_input import explain
-from tests import FIXTURES_ROOT, PATIENCE
+from tests import FIXTURES_ROOT
 from tests.programs import THE_COMMAND, Program
 
 TOY = FIXTURES_ROOT / "latent_tree_classifier.jsonnet"
@@ -199,7 +199,7 @@ def test_processes_share_a_study_and_what_is_killed_is_trained_again(tmp_path):
         for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
             process.send(sent)
         for process in processes:
-            process.wait(PATIENCE)
+            process.wait()
     finally:
         for process in processes:
             process.kill()

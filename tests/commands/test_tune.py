@@ -15,7 +15,7 @@ from allennlp.common.checks import ConfigurationError
 from spigot_allennlp.commands.tune import tune
 from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.models import SyntacticThenSemantic
-from tests import FIXTURES_ROOT, PATIENCE
+from tests import FIXTURES_ROOT
 from tests.programs import THE_COMMAND, Program
 
 TOY = FIXTURES_ROOT / "syntactic_then_semantic.jsonnet"
@@ -91,7 +91,7 @@ def test_processes_share_a_sweep_and_what_a_signal_ends_is_tried_again(tmp_path,
         for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
             process.send(sent)
         for process in processes:
-            process.wait(PATIENCE)
+            process.wait()
     finally:
         for process in processes:
             process.kill()

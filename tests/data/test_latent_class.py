@@ -1,12 +1,10 @@
 import json
-import subprocess
-import sys
 from collections import Counter, defaultdict
 
 import pytest
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
-from spigot_allennlp.data.latent_class import format_object, generate
+from spigot_allennlp.data.latent_class import format_object, generate, main
 
 
 def signs(example):
@@ -74,9 +72,10 @@ def test_settings_without_examples(settings):
         list(generate(**{"count": 1, **settings}))
 
 
-def test_command_writes_what_the_reader_reads(tmp_path):
-    command = [sys.executable, "-m", "spigot_allennlp.data.latent_class", "4", "--num-features", "5", "--seed", "5"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_command_writes_what_the_reader_reads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["latent_class", "4", "--num-features", "5", "--seed", "5"])
+    main()
+    out = capsys.readouterr().out
     (tmp_path / "latent_class.jsonl").write_text(out)
     instances = list(SentimentReader().read(tmp_path / "latent_class.jsonl"))
     examples = list(generate(4, num_features=5, seed=5))

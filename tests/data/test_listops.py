@@ -1,11 +1,9 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from spigot_allennlp.data.dataset_readers import SentimentReader
-from spigot_allennlp.data.listops import OPERATIONS, generate
+from spigot_allennlp.data.listops import OPERATIONS, generate, main
 from spigot_allennlp.data.trees import find_tree_fault
 from tests import FIXTURES_ROOT
 
@@ -64,9 +62,10 @@ def test_settings_without_expressions(settings, message):
         list(generate(3, **settings))
 
 
-def test_command_writes_what_the_reader_reads(tmp_path):
-    command = [sys.executable, "-m", "spigot_allennlp.data.listops", "4", "--max-depth", "2", "--seed", "5"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_command_writes_what_the_reader_reads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["listops", "4", "--max-depth", "2", "--seed", "5"])
+    main()
+    out = capsys.readouterr().out
     (tmp_path / "listops.jsonl").write_text(out)
     instances = list(SentimentReader().read(tmp_path / "listops.jsonl"))
     for instance, expression in zip(instances, generate(4, max_depth=2, seed=5), strict=True):
