@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -71,6 +72,26 @@ class Program:
 def run(code: str, *arguments: object, folder: Path = ROOT, environment: Mapping[str, str] = os.environ) -> Program:
     """A program that has ended."""
     return Program(code, *arguments, folder=folder, environment=environment).wait()
+
+
+def kill_and_interrupt(processes: Sequence[Program], begun: Callable[[], bool]) -> None:
+    """
+    Ends two programs that run once `begun` says so, the first at once and the second as a user does: it is to end with
+    status 130 and without a traceback.
+    """
+    try:
+        while not begun():
+            assert [process.status for process in processes] == [None, None]
+            time.sleep(0.02)
+        for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
+            process.send(sent)
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.status for process in processes] == [-signal.SIGKILL, 130], processes[1].errors
+    assert "Traceback" not in processes[1].errors
 
 
 def _run(code: str, arguments: list[str], folder: Path, environment: dict[str, str], files: list[Path]) -> None:

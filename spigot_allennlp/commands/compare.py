@@ -169,12 +169,12 @@ def compare_archives(
     _import_extra()
     from spigot_allennlp.comparing.evaluation import parse_data
     from spigot_allennlp.comparing.runs import evaluate_archives, read_archives
-    from spigot_allennlp.framework.bad_input.archive import load_archive
+    from spigot_allennlp.framework.archive_config import read_config
 
     named = read_archives(archives)
-    config = load_archive(next(iter(named.values()))[0]).config
-    chosen_by = config.get("trainer", {}).get("validation_metric", "-loss")
     runs = evaluate_archives(named, parse_data(data), cuda_device)
+    config = read_config(next(iter(named.values()))[0])
+    chosen_by = config.get("trainer", {}).get("validation_metric", "-loss")
     report = _report(runs, metrics, str(chosen_by).lstrip("+-"), data)
     return _write(report, None if folder is None else Path(folder))
 

@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from filelock import FileLock, Timeout
 
 from spigot_allennlp.comparing.evaluation import Evaluation, evaluate, read_instances
 from spigot_allennlp.comparing.runs import Run, read_log
+from spigot_allennlp.framework.whole_file import write_whole
 from spigot_allennlp.tuning._search_space import SearchSpace
-from spigot_allennlp.tuning._sweep import Sweep
+from spigot_allennlp.tuning._sweep import Sweep, make_folder
 from spigot_allennlp.tuning.config import TunedConfig
 from spigot_allennlp.tuning.training import check_trainable, describe, train
 
 logger = logging.getLogger(__name__)
 
 _STATE = "study.json"
-_PARTIAL_STATE = f"{_STATE}.partial"
 _LOCK = "study.lock"
 _ENDED = "run.json"
 _EVALUATION = "evaluation.json"
@@ -95,14 +96,9 @@ class Study:
                 _check_readable(config.base, data)
             if name not in known:
                 check_trainable(config.resolve({}), config.metric.name)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"expected a folder that can be made, found {folder}: {error}") from error
+        make_folder(folder)
         with self._lock:
-            partial = folder / _PARTIAL_STATE
-            partial.write_text(json.dumps({**self._read_state(), **given}, indent=2), encoding="utf-8")
-            partial.replace(folder / _STATE)
+            write_whole(folder / _STATE, json.dumps({**self._read_state(), **given}, indent=2))
         self._sweeps: dict[str, Sweep] = {}
         for name in configs if spaces is not None else ():
             place = folder / name / "tuning"
@@ -197,9 +193,7 @@ class Study:
                 logger.info("%s, seed %d: %s %.4g", name, seed, metric, metrics[f"best_validation_{metric}"])
                 for checkpoint in folder.glob("*.th"):  # the best weights are in the archive
                     checkpoint.unlink()
-            partial = folder / f"{_ENDED}.partial"
-            partial.write_text(json.dumps(ended, indent=2) + "\n", encoding="utf-8")
-            partial.replace(folder / _ENDED)
+            write_whole(folder / _ENDED, json.dumps(ended, indent=2) + "\n")
             if "error" not in ended:
                 self._evaluate(name, folder)
         finally:
@@ -218,12 +212,15 @@ class Study:
     def _read_state(self) -> dict[str, Any]:
         state = _read_json(self._folder / _STATE)
         if state is None:
-            if self._folder.exists() and (
-                not self._folder.is_dir() or {path.name for path in self._folder.iterdir()} - {_LOCK, _PARTIAL_STATE}
-            ):
+            if self._folder.exists() and (not self._folder.is_dir() or not all(map(_is_ours, self._folder.iterdir()))):
                 raise ConfigurationError(f"{self._folder} is neither a new folder nor that of a study")
             return {}
         return state
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file may be there before there is a state."""
+    return path.name == _LOCK or fnmatchcase(path.name, f".{_STATE}.*.partial")
 
 
 def _lock_of(folder: Path) -> FileLock:

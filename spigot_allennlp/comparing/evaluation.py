@@ -20,6 +20,7 @@ from spigot_allennlp.data.dataset_readers import TOP
 from spigot_allennlp.framework.bad_input.archive import load_archive
 from spigot_allennlp.framework.distributed import metrics_of
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
+from spigot_allennlp.framework.whole_file import write_whole
 from spigot_allennlp.training.metrics import CountingMetric
 
 _PREDICTED = ("heads", "arcs", "tops", "selected", "label", "hypothesis_heads", "hypothesis_selected")
@@ -55,9 +56,7 @@ class Evaluation:
 
     def write(self, path: Path, data: str) -> None:
         """Writes it as JSON, with the name of the `data`, all at once."""
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(json.dumps({"data": data, **asdict(self)}), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps({"data": data, **asdict(self)}))
 
     @classmethod
     def read(cls, path: Path, data: str) -> "Evaluation | None":

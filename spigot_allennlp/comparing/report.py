@@ -10,6 +10,7 @@ from typing import Any
 
 from spigot_allennlp.comparing import comparison
 from spigot_allennlp.comparing.comparison import Example, Methods, Pair, mean_and_deviation
+from spigot_allennlp.framework.whole_file import write_whole
 from spigot_allennlp.tuning.text_table import align
 
 ABOUT_PAIRS = (
@@ -199,7 +200,7 @@ def write_report(report: Report, folder: Path) -> None:
         "report.html": to_page(report, picture),
     }
     for name, content in files.items():
-        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        write_whole(folder / name, content)
 
 
 def _with_deviation(values: Sequence[float], digits: int) -> str:

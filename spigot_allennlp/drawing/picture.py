@@ -203,7 +203,7 @@ class _Words:
     def _place(self, line: layout.Line, index: int, y: float, x) -> Word:
         position = line.first + index
         center = x(line.centers[index])
-        width = self.widths_of(position) + 6
+        width = text_width(self._tokens[position], WORD_SIZE) + 6
         box = (round(center - width / 2, 1), y, round(width, 1), self.height(line))
         word = Word(position + 1, Text(center, y + _BASELINE, self._tokens[position]), box)
         word.emphasis = self._emphasis[position]
@@ -218,9 +218,6 @@ class _Words:
             word.marks.append(Text(round(start + width / 2, 1), y + _ROW_BASELINE - 3, text, kind))
             start += width + text_width(" ", SMALL_SIZE)
         return word
-
-    def widths_of(self, position: int) -> float:
-        return text_width(self._tokens[position], WORD_SIZE)
 
 
 def _joined(marks: Sequence[tuple[str, Kind]]) -> str:

@@ -40,3 +40,9 @@ def open_whole(name: str) -> Iterator[BinaryIO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """A file with this content, which has its name only when it is whole; text is written in UTF-8."""
+    with open_whole(str(path)) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

@@ -16,6 +16,9 @@ class Composition(torch.nn.Module, Registrable):
     cells: str
     """What the cells of the structure must be, as [`Structure.cells`](../structures/structure.md) calls them."""
 
+    output_dim: int
+    """The width of the result."""
+
     is_of_sentence = False
     """Whether the structure is of ROOT alone, which stands for the sentence and is scored by the mean of all tokens."""
 
@@ -50,7 +53,7 @@ class Composition(torch.nn.Module, Registrable):
         raise NotImplementedError
 
     def get_output_dim(self) -> int:
-        raise NotImplementedError
+        return self.output_dim
 
 
 class TreeComposition(Composition):
@@ -80,16 +83,13 @@ class TreeComposition(Composition):
     ) -> None:
         super().__init__()
         self.arc_scorer = arc_scorer.construct(input_dim=score_dim or input_dim)
-        self.hidden_dim = whole("hidden_dim of a composition", hidden_dim)
+        self.hidden_dim = self.output_dim = whole("hidden_dim of a composition", hidden_dim)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
         return self.arc_scorer(encoded, encoded)
 
     def parts_mask(self, mask: torch.Tensor) -> torch.Tensor:
         return mask
-
-    def get_output_dim(self) -> int:
-        return self.hidden_dim
 
 
 @Composition.register("graph_network")
@@ -217,9 +217,6 @@ class Selection(Composition):
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return tokens * z.unsqueeze(-1)
 
-    def get_output_dim(self) -> int:
-        return self.output_dim
-
 
 @Composition.register("labels")
 class LabelEmbedding(Composition):
@@ -260,9 +257,6 @@ class LabelEmbedding(Composition):
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return torch.cat([tokens, torch.matmul(z.sum(dim=2), self.embedding.weight)], dim=-1)
 
-    def get_output_dim(self) -> int:
-        return self.output_dim
-
 
 @Composition.register("latent_class")
 class LatentClass(Composition):
@@ -293,7 +287,7 @@ class LatentClass(Composition):
     ) -> None:
         super().__init__()
         self.num_classes = whole("num_classes of a composition", num_classes)
-        self.hidden_dim = whole("hidden_dim of a composition", hidden_dim)
+        self.hidden_dim = self.output_dim = whole("hidden_dim of a composition", hidden_dim)
         self.scorer = torch.nn.Linear(score_dim or input_dim, num_classes)
         self.layers = torch.nn.Linear(input_dim, num_classes * hidden_dim)
 
@@ -303,6 +297,3 @@ class LatentClass(Composition):
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         by_class = self.layers(tokens).unflatten(2, (self.num_classes, self.hidden_dim))
         return torch.einsum("bk,blkh->blh", z[:, 0].sum(dim=1), by_class)
-
-    def get_output_dim(self) -> int:
-        return self.hidden_dim

@@ -8,6 +8,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.common.util import JsonDict
 
 from spigot_allennlp.data.format_error import FormatError
+from spigot_allennlp.data.json_line import parse_json, shortened_json
 from spigot_allennlp.framework.bad_input import describe
 
 
@@ -18,6 +19,17 @@ class InputLine(dict[str, Any]):
         super().__init__(content or {})
         self.number = number
         self.fault = fault
+
+
+def parse_line(line: str, number: int) -> InputLine:
+    """The object of a line, which has a fault if it is none."""
+    try:
+        content = parse_json(line)
+    except ValueError as error:
+        return InputLine(number, fault=str(error))
+    if not isinstance(content, dict):
+        return InputLine(number, fault=f"expected a JSON object, found {shortened_json(content)}")
+    return InputLine(number, content)
 
 
 class Failure(dict[str, Any]):

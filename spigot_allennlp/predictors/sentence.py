@@ -17,7 +17,6 @@ from spigot_allennlp.checks import whole
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader, from_source
 from spigot_allennlp.data.fields import ForbiddenArcs
 from spigot_allennlp.data.format_error import FormatError
-from spigot_allennlp.data.json_line import parse_json, shortened_json
 from spigot_allennlp.data.sdp import HEADER
 from spigot_allennlp.data.tagger import Tagger
 from spigot_allennlp.framework.max_tokens_sampler import MaxTokensSampler
@@ -28,7 +27,7 @@ from spigot_allennlp.models.parser import Parser
 from spigot_allennlp.predictors.explanation import add_saliency, predict_alike, telling
 from spigot_allennlp.predictors.formats import Output, locale_is_utf8, to_conllu, to_mrp, to_sdp
 from spigot_allennlp.predictors.known_heads import with_known_heads
-from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs
+from spigot_allennlp.predictors.lines import Failure, InputLine, find_failures, join_outputs, parse_line
 from spigot_allennlp.predictors.saliency import label_with
 from spigot_allennlp.predictors.sentence_input import (
     EXAMPLES,
@@ -164,13 +163,7 @@ class SentencePredictor(Predictor):
         # A bad line is no error yet: the framework reads a batch of lines before it predicts, and those before the bad
         # one are to be written first.
         self._num_lines += 1
-        try:
-            content = parse_json(line)
-        except ValueError as error:
-            return InputLine(self._num_lines, fault=str(error))
-        if not isinstance(content, dict):
-            return InputLine(self._num_lines, fault=f"expected a JSON object, found {shortened_json(content)}")
-        return InputLine(self._num_lines, content)
+        return parse_line(line, self._num_lines)
 
     @overrides
     def predict_json(self, inputs: JsonDict) -> JsonDict:

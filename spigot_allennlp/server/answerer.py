@@ -12,7 +12,7 @@ from spigot_allennlp.data.tagger import TaggedSentence
 from spigot_allennlp.drawing import draw_graph, draw_tree
 from spigot_allennlp.predictors.lines import find_failures
 from spigot_allennlp.predictors.sentence import SentencePredictor
-from spigot_allennlp.server.limits import Limits
+from spigot_allennlp.server.limits import Limits, QueryError, check_limit
 
 logger = logging.getLogger(__name__)
 
@@ -94,20 +94,16 @@ class Answerer:
         max_tokens = limits.max_tokens if "text" in json_dict else limits.max_tokens_per_sentence
         try:
             sentences = self._predictor.read(json_dict, max_tokens)
-        except ValueError as error:
+            sizes = [len(sentence.tokens) for sentence in sentences]
+            check_limit("tokens in a sentence", max(sizes), limits.max_tokens_per_sentence)
+            check_limit("sentences", len(sizes), limits.max_sentences)
+            check_limit("tokens", sum(sizes), limits.max_tokens)
+        except (ValueError, QueryError) as error:
             return Answer(422, str(error))
         except ConfigurationError as error:
             return Answer(501, str(error))
         except Exception as error:
             return failure(error)
-        sizes = [len(sentence.tokens) for sentence in sentences]
-        for what, found, limit in (
-            ("tokens in a sentence", max(sizes), limits.max_tokens_per_sentence),
-            ("sentences", len(sizes), limits.max_sentences),
-            ("tokens", sum(sizes), limits.max_tokens),
-        ):
-            if found > limit:
-                return Answer(422, f"expected at most {limit} {what}, found {found}")
         return sentences
 
     def _finish(self, asked: Asked, sentences: list[TaggedSentence], outputs: Iterator[JsonDict]) -> Answer:

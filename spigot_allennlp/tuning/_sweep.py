@@ -98,10 +98,7 @@ class Sweep:
             if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {_LOCK}):
                 raise ConfigurationError(f"{folder} is neither a new folder nor that of a study")
             check_trainable(config.resolve({}), config.metric.name)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigurationError(f"expected a folder that can be made, found {folder}: {error}") from error
+            make_folder(folder)
         with self._lock:
             self.study = self._open_study(study_name, PRUNERS[pruner]())
 
@@ -257,6 +254,14 @@ class Sweep:
 
     def _trial_lock(self, number: int) -> FileLock:
         return FileLock(self._folder / f"trial-{number}.lock")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, unless it is there. Raises a `ConfigurationError` if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"expected a folder that can be made, found {folder}: {error}") from error
 
 
 def _check_name(kind: str, name: str, known: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ import csv
 import json
 import re
 import signal
-import time
 
 import pytest
 from allennlp.commands import main
@@ -17,7 +16,7 @@ from spigot_allennlp.commands.compare import compare_archives, compare_methods
 from spigot_allennlp.comparing import _study as study_module
 from spigot_allennlp.framework.bad_input import explain
 from tests import FIXTURES_ROOT
-from tests.programs import THE_COMMAND, Program
+from tests.programs import THE_COMMAND, Program, kill_and_interrupt
 
 TOY = FIXTURES_ROOT / "latent_tree_classifier.jsonnet"
 DATA = str(FIXTURES_ROOT / "listops" / "dev.jsonl")
@@ -192,19 +191,8 @@ def test_processes_share_a_study_and_what_is_killed_is_trained_again(tmp_path):
     overrides, folder = '{"trainer.num_epochs": 15}', tmp_path / "study"
     options = ["--methods", METHODS, "--seeds", "1", "-s", folder, "-o", overrides]
     processes = [Program(THE_COMMAND, "spigot-compare", TOY, *options) for _ in range(2)]
-    try:
-        while not all((folder / name / "seed-0.lock").exists() for name in METHODS.split(",")):
-            assert [process.status for process in processes] == [None, None]
-            time.sleep(0.02)
-        for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
-            process.send(sent)
-        for process in processes:
-            process.wait()
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.status for process in processes] == [-signal.SIGKILL, 130], processes[1].errors
-    assert "Traceback" not in processes[1].errors
+    locks = [folder / name / "seed-0.lock" for name in METHODS.split(",")]
+    kill_and_interrupt(processes, lambda: all(lock.exists() for lock in locks))
     assert not list(folder.glob("*/seed-0/run.json"))
 
     compare_methods(TOY, METHODS, folder, num_seeds=1, overrides=overrides)

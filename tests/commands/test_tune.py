@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import sys
-import time
 
 import pytest
 from allennlp.commands import main
@@ -16,7 +15,7 @@ from spigot_allennlp.commands.tune import tune
 from spigot_allennlp.framework.bad_input import explain
 from spigot_allennlp.models import SyntacticThenSemantic
 from tests import FIXTURES_ROOT
-from tests.programs import THE_COMMAND, Program
+from tests.programs import THE_COMMAND, Program, kill_and_interrupt
 
 TOY = FIXTURES_ROOT / "syntactic_then_semantic.jsonnet"
 SPACE = {
@@ -84,19 +83,8 @@ def test_processes_share_a_sweep_and_what_a_signal_ends_is_tried_again(tmp_path,
     overrides, sweep = '{"trainer.num_epochs": 15}', tmp_path / "sweep"
     options = ["-s", sweep, "-n", "2", "-o", overrides]
     processes = [Program(THE_COMMAND, "spigot-tune", TOY, space_file, *options) for _ in range(2)]
-    try:
-        while not all((sweep / f"trial-{number}.lock").exists() for number in range(2)):
-            assert [process.status for process in processes] == [None, None]
-            time.sleep(0.02)
-        for process, sent in zip(processes, (signal.SIGKILL, signal.SIGTERM), strict=True):
-            process.send(sent)
-        for process in processes:
-            process.wait()
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.status for process in processes] == [-signal.SIGKILL, 130]
-    assert "Traceback" not in processes[1].errors
+    locks = [sweep / f"trial-{number}.lock" for number in range(2)]
+    kill_and_interrupt(processes, lambda: all(lock.exists() for lock in locks))
 
     tune(TOY, space_file, sweep, num_trials=2, overrides=overrides)
     rows = json.loads((sweep / "trials.json").read_text())

@@ -92,6 +92,11 @@ def hold_changes(page, what="forbidden_arcs"):
     return held
 
 
+def change_head(page, index, head):
+    page.locator(".word").nth(index).click()
+    page.locator("select.head").select_option(str(head))
+
+
 def wait_for(page, condition):
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -360,8 +365,7 @@ class TestChanging:
         page = open_page()
         parse(page, "a b c")
         held = hold_changes(page)
-        page.locator(".word").nth(0).click()
-        page.locator("select.head").select_option("3")
+        change_head(page, 0, 3)
         page.locator(".word").nth(1).click()
         page.get_by_role("button", name="Forbid this head").click()
         wait_for(page, lambda: len(held) == 2)
@@ -378,14 +382,12 @@ class TestChanging:
         page = open_page()
         parse(page, "a b c")
         held = hold_changes(page)
-        page.locator(".word").nth(0).click()
-        page.locator("select.head").select_option("3")
+        change_head(page, 0, 3)
         wait_for(page, lambda: held)
         held[0].fulfill(status=503, json={"error": "too busy"})
         playwright.expect(page.locator(".fault")).to_have_text("too busy")
         assert page.locator("select.head").input_value() == ""
-        page.locator(".word").nth(1).click()
-        page.locator("select.head").select_option("1")
+        change_head(page, 1, 1)
         wait_for(page, lambda: len(held) == 2)
         assert json.loads(held[1].request.post_data)[0]["heads"] == [None, 1, None]
 
@@ -393,8 +395,7 @@ class TestChanging:
         page = open_page()
         parse(page, "a b c")
         held = hold_changes(page)
-        page.locator(".word").nth(0).click()
-        page.locator("select.head").select_option("3")
+        change_head(page, 0, 3)
         wait_for(page, lambda: held)
         button, last = page.get_by_role("button", name="Which words count?"), page.locator(".box").last
         button.click()
