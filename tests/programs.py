@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerContext
@@ -107,3 +108,6 @@ def _run(code: str, arguments: list[str], folder: Path, environment: dict[str, s
     except Exception as error:
         sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(1)
+    finally:
+        # As an interpreter ends: threads, pools among them, before what multiprocessing closes.
+        threading._shutdown()
