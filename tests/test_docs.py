@@ -28,7 +28,7 @@ def run(code: str) -> dict:
 
 
 def test_latent_tree_learns():
-    assert run(python_blocks("docs/pytorch.md")[0])["accuracy"] > 0.9  # 0.5 is chance
+    assert run(python_blocks("docs/pytorch.md")[0])["accuracy"] > 0.9  # with random trees 0.8
 
 
 def test_a_structure_of_your_own_gets_gradients():
