@@ -109,16 +109,22 @@ def add_page(app: FastAPI, limits: Limits, description: JsonDict) -> None:
     router = APIRouter(include_in_schema=False)
     # More threads would not draw faster, but each would take turns with the one that answers.
     one_thread = CapacityLimiter(1)
+    num_pending = 0
 
     async def work(request: Request, function: Callable[[bytes], Result]) -> Result:
         """What a function makes of the body."""
+        nonlocal num_pending
         try:
             # Not `wait_for`, which would let the next one begin while the thread goes on.
             with fail_after(limits.timeout):
                 body = await read_body(request, limits.max_body_bytes)
-                if one_thread.statistics().tasks_waiting >= limits.max_pending:
+                if num_pending > limits.max_pending:  # one is worked on
                     raise QueueFullError
-                return await to_thread.run_sync(function, body, limiter=one_thread)
+                num_pending += 1
+                try:
+                    return await to_thread.run_sync(function, body, limiter=one_thread)
+                finally:
+                    num_pending -= 1
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(map(str, fault["loc"]))

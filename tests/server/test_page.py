@@ -180,6 +180,18 @@ class TestAsking:
         other.wait_for_selector(".picture svg")
         assert forms(other) == ["Anna", "&", "I"] and other.is_checked("#one")
 
+    def test_a_model_that_is_being_loaded_is_waited_for(self, open_page):
+        predictor = EchoPredictor()
+        predictor.may_go_on.clear()
+        with serving(predictor, wait_until_ready=False) as address:
+            page = open_page(address=address)
+            page.fill("#text", "Anna sings")
+            page.click("#submit")
+            playwright.expect(page.locator("#status")).to_have_text("The model is being loaded \u2026")
+            predictor.may_go_on.set()
+            playwright.expect(page.locator("#status")).to_have_text("Parsed.")
+            page.close()
+
 
 class TestStaleAnswers:
     def test_a_slow_answer_does_not_replace_a_later_one(self, open_page):
@@ -433,14 +445,34 @@ class TestChanging:
         # The table is of what was parsed. A column with a gap is the tagger's.
         assert page.locator(".sentence tbody tr").evaluate_all(rows) == [["a", "X", "a"], ["new word", "NN", "b"]]
 
-    def test_gold_is_compared(self, open_page):
+    def test_another_tag_is_compared_with_the_one_before_and_keeps_what_is_forbidden(self, open_page):
         page = open_page()
+        parse(page, "a b c")
+        page.locator(".word").nth(0).click()
+        page.get_by_role("button", name="Forbid this head").click()
+        playwright.expect(page.locator(".about")).to_contain_text("Forbidden")
+        page.get_by_text("Tokens and tags", exact=True).click()
+        page.get_by_label("Tag 2").fill("NN")
+        with page.expect_request("**/predict_batch") as asked:
+            page.get_by_role("button", name="Parse these tokens").click()
+        (asked,) = json.loads(asked.value.post_data)
+        assert asked["tags"] == ["X", "NN", "X"] and asked["forbidden_arcs"] == [[1, 2]]
+        playwright.expect(page.locator("#json")).to_contain_text("NN")
+        page.get_by_role("button", name="Free all heads").click()
+        playwright.expect(page.locator("figcaption")).to_have_text("As before the change: 3 of 3 heads, 1 of 1 arcs")
+        assert json.loads(page.locator("#json").text_content())["tags"] == ["X", "NN", "X"]
+
+    def test_gold_is_compared(self, open_page):
+        page = open_page("/?text=So+do+I")
+        page.wait_for_selector(".picture svg")
         page.get_by_text("Sentences with gold trees or graphs").click()
         page.fill("#gold-text", CONLLU)
         page.click("#gold-parse")
         playwright.expect(page.locator("#status")).to_have_text("Parsed.")
         playwright.expect(page.locator(".legend").first).to_contain_text("predicted and gold")
         assert page.input_value("#compare") == "gold"
+        assert page.locator("figcaption").inner_text() == "As in gold: 2 of 2 heads"
+        assert page.url.endswith("/") and page.locator("#permalink").is_hidden()  # there is none to gold
         page.select_option("#compare", "")
         playwright.expect(page.locator(".legend")).to_have_count(0)
         page.fill("#gold-text", "1\tAnna\n")
@@ -479,6 +511,16 @@ class TestChanging:
             drawn = page.evaluate(f"{kinds} arc.classList[1]))")
             assert drawn == [["both", "spurious"], ["both", "spurious"]]
             assert page.locator(".arc .label").all_text_contents()[-1] == "+NEW"
+            caption = page.locator("figcaption").last.inner_text()
+            assert caption.endswith("as the other has it: 2 of 2 heads, 0 of 1 arcs")
+            page.locator(".word").nth(1).click()
+            first, second = page.locator(".about dl").all_inner_texts()
+            assert "ARG0" in first and "ARG0" not in second and "NEW" in second
+            asked = []
+            page.on("request", lambda request: asked.append(request.url) if "predict" in request.url else None)
+            page.get_by_role("button", name="Which words count?").click()
+            playwright.expect(page.locator(".box").last).to_have_attribute("fill-opacity", "0.5")
+            assert len(set(asked)) == 2  # each of its own
             with page.expect_download() as download:
                 page.get_by_role("button", name="SVG", exact=True).click()
             picture = ElementTree.parse(download.value.path()).getroot()

@@ -44,6 +44,19 @@ export function drawingOf(output, view, other, emphasis) {
   return drawing;
 }
 
+/** How much of another output this one has, in words. */
+export function shared(output, other) {
+  const texts = [];
+  if (output.heads && other.heads) {
+    texts.push(`${other.heads.filter((head, at) => head === output.heads[at]).length} of ${other.heads.length} heads`);
+  }
+  if (output.arcs && other.arcs) {
+    const own = new Set(output.arcs.map(String));
+    texts.push(`${other.arcs.filter((arc) => own.has(String(arc))).length} of ${other.arcs.length} arcs`);
+  }
+  return texts.join(", ");
+}
+
 function treeOf(output, view, other) {
   const compared = other?.output.heads;
   if (view.asRead && !compared && isMixture(output) && output.arc_weights[0].length === 3) {

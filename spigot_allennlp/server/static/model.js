@@ -14,15 +14,34 @@ async function get(base) {
   return response.ok ? response.json() : {};
 }
 
+/**
+ * Waits until a model that is being loaded is warm.
+ * @param {() => void} waiting is called if it is not
+ */
+export async function ready(bases, waiting) {
+  for (const base of bases) {
+    // Any other answer, or none, is for the request to tell of that has waited.
+    while ((await fetch(`${base}ready`).catch(() => null))?.status === 503) {
+      waiting();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
 /** Whether heads may be kept and forbidden: only where a tree is parsed. */
 export const takesConstraints = (description) => CONSTRAINED.includes(description.model);
 
 /** How an archive is called beside others. */
 export const nameOf = ({ archive, method }) => [archive, method].filter(Boolean).join(", ");
 
-/** Shows the descriptions in a list. */
-export function showModels(list, descriptions) {
-  const entries = descriptions.flatMap((description) => [
+/** Shows the descriptions, each in a list. */
+export function showModels(parent, descriptions) {
+  parent.replaceChildren(...descriptions.map(listOf));
+}
+
+function listOf(description) {
+  const list = document.createElement("dl");
+  const entries = [
     ["Archive", description.archive],
     ["Model", description.model],
     ["Method", withOptions(description.method, description.options)],
@@ -33,8 +52,8 @@ export function showModels(list, descriptions) {
         .map(([label, name]) => `${label} is ${name}`)
         .join(", "),
     ],
-  ]);
-  list.replaceChildren(
+  ];
+  list.append(
     ...entries
       .filter(([, text]) => text)
       .map(([name, text]) => {
@@ -44,6 +63,7 @@ export function showModels(list, descriptions) {
         return entry;
       }),
   );
+  return list;
 }
 
 function withOptions(type, options = {}) {

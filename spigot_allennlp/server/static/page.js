@@ -3,7 +3,7 @@
 import { saveSentences } from "./downloads.js";
 import { isMixture, structuresOf } from "./drawings.js";
 import { inputOf, readGold } from "./gold.js";
-import { describe, nameOf, showModels, takesConstraints } from "./model.js";
+import { describe, nameOf, ready, showModels, takesConstraints } from "./model.js";
 import { Latest, predict, Superseded } from "./requests.js";
 import { Sentence } from "./sentence.js";
 
@@ -22,6 +22,15 @@ const described = describe().then((found) => {
   showExamples(found[0].examples ?? []);
 }, tell);
 
+/** When all models are warm. */
+const loaded = () =>
+  ready(
+    descriptions.map(({ base }) => base),
+    () => {
+      element("status").textContent = "The model is being loaded …";
+    },
+  );
+
 /** Parses input objects, and shows what comes back. */
 async function parse(objects, title, golds = []) {
   element("error").textContent = "";
@@ -29,6 +38,8 @@ async function parse(objects, title, golds = []) {
   element("result").classList.add("faded");
   await described;
   try {
+    await asking.run(loaded);
+    element("status").textContent = "Parsing …";
     const results = await asking.run((signal) => predictAll(objects, signal));
     showResult(results, golds, title);
     element("status").textContent = results[0].length === 1 ? "Parsed." : `Parsed ${results[0].length} sentences.`;
@@ -44,12 +55,17 @@ async function parse(objects, title, golds = []) {
 /** The outputs of all archives; of those after the first, for the tokens of the first. */
 async function predictAll(objects, signal) {
   const [first, ...others] = descriptions;
-  const ask = ({ base, timeout }, asked) =>
-    predict(base, asked.map((object) => ({ ...object, explain: EXPLAIN })), { signal, seconds: (timeout ?? 30) + 2 });
+  const ask = (one, asked) => predictBy(one)(asked, EXPLAIN, signal);
   const outputs = await ask(first, objects);
   const tagged = outputs.map(({ tokens, tags, lemmas }) => ({ tokens, tags, lemmas }));
   return [outputs, ...(await Promise.all(others.map((other) => ask(other, tagged))))];
 }
+
+/** How an archive is asked. */
+const predictBy =
+  ({ base, timeout }) =>
+  (objects, explain, signal) =>
+    predict(base, objects.map((object) => ({ ...object, explain })), { signal, seconds: (timeout ?? 30) + 2 });
 
 function showResult([outputs, ...others], golds, title) {
   const [first] = descriptions;
@@ -57,19 +73,21 @@ function showResult([outputs, ...others], golds, title) {
     (output, index) =>
       new Sentence(output, {
         gold: golds[index],
-        archives: [outputs, ...others].map((found, at) => ({ name: nameOf(descriptions[at]), output: found[index] })),
+        archives: [outputs, ...others].map((found, at) => ({
+          name: nameOf(descriptions[at]),
+          output: found[index],
+          predict: predictBy(descriptions[at]),
+        })),
         labelNames: first.label_names,
         takesConstraints: takesConstraints(first),
         view,
-        predict: (object, explain, signal) =>
-          predict("", [{ ...object, explain }], { signal, seconds: (first.timeout ?? 30) + 2 }),
         changed: showJson,
       }),
   );
   element("result").hidden = false;
   element("result").classList.remove("faded");
   element("stale").hidden = true;
-  element("result-title").textContent = `Result: ${title}`;
+  element("result-title").textContent = `Result: ${title}${outputs.length > 1 ? `, ${outputs.length} sentences` : ""}`;
   showChoices(outputs, golds);
   element("sentences").replaceChildren(...sentences.map((sentence) => sentence.element));
   showJson();
@@ -83,6 +101,8 @@ function showChoices(outputs, golds) {
     radio.disabled = radio.value === "both" ? structures.size < 2 : !structures.has(radio.value);
   }
   element("shown").hidden = structures.size < 2;
+  element("legend").hidden = !structures.size;
+  element("stages").textContent = stagesOf(structures, outputs.some((output) => "label" in output));
   if (radios.some((radio) => radio.checked && radio.disabled)) {
     (radios.find((radio) => !radio.disabled) ?? radios[0]).checked = true;
   }
@@ -97,6 +117,14 @@ function showChoices(outputs, golds) {
   element("compare-label").hidden = choices.length < 2;
   element("downloads").querySelector("[data-format=sdp]").hidden = !structures.has("graph");
   element("downloads").querySelector("[data-format=conllu]").hidden = !structures.size;
+}
+
+/** What is chosen on the way, and what is predicted from it. */
+function stagesOf(structures, hasLabel) {
+  if (structures.size === 2) {
+    return "Above the words is the tree that the model chose on its way, below them the graph that it predicts from it.";
+  }
+  return hasLabel ? `The ${[...structures].join()} is what the model chose on its way, and the label is predicted from it.` : "";
 }
 
 function showJson() {
@@ -155,12 +183,15 @@ function remember(text, isOne) {
   const query = new URLSearchParams(isOne ? { text, one: "1" } : { text });
   history.replaceState(null, "", `?${query}`);
   element("permalink").href = `?${query}`;
+  element("permalink").hidden = false;
 }
 
 async function parseGold() {
   try {
     const golds = await readGold(element("gold-text").value);
-    await parse(golds.map(inputOf), `${golds.length} with gold structures`, golds);
+    history.replaceState(null, "", location.pathname); // An address has no gold structures.
+    element("permalink").hidden = true;
+    await parse(golds.map(inputOf), "with gold structures", golds);
   } catch (error) {
     tell(error);
   }

@@ -1,6 +1,6 @@
 /** A sentence of the result: its pictures, what is known of the chosen word, and what a user changes. */
 
-import { drawingOf, structuresOf } from "./drawings.js";
+import { drawingOf, shared, structuresOf } from "./drawings.js";
 import { save, stack } from "./downloads.js";
 import { enliven } from "./pictures/picture.js";
 import { draw, Latest, Superseded } from "./requests.js";
@@ -15,11 +15,11 @@ export class Sentence {
    * @param {object} output
    * @param {object} options
    * @param {object} [options.gold] an output that this one is compared with
-   * @param {{name: string, output: object}[]} options.archives the first is the one of `output`
+   * @param {{name: string, output: object, predict: (objects: object[], explain: string[], signal: AbortSignal) =>
+   *   Promise<object[]>}[]} options.archives the first is the one of `output`
    * @param {object} options.labelNames
    * @param {boolean} options.takesConstraints whether heads may be kept and forbidden
    * @param {() => object} options.view what is shown, see `drawingOf`, and `compare`
-   * @param {(object: object) => Promise<object[]>} options.predict
    */
   constructor(output, options) {
     this.output = output;
@@ -44,7 +44,7 @@ export class Sentence {
   #known; // what the output keeps and forbids
   #wanted; // and what is asked for, which may still be on its way
   #chosen = null;
-  #shares = null;
+  #shares = null; // of each archive
   #svgs = [];
   #drawing = new Latest();
   #asking = new Latest();
@@ -54,24 +54,31 @@ export class Sentence {
     return this.element.querySelector(selector);
   }
 
-  get #isChanged() {
+  get #isFixed() {
     return this.#known.forbidden.length > 0 || this.#known.heads.some((head) => head !== null);
+  }
+
+  get #isChanged() {
+    return this.#isFixed || ["tags", "lemmas"].some((column) => `${this.output[column]}` !== `${this.#original[column]}`);
   }
 
   /** What is drawn: for each picture a caption, an output and what it is compared with. */
   #pictures() {
     const { gold, archives, view } = this.options;
     if (this.#isChanged) {
-      return [{ output: this.output, other: { output: this.#original, meanings: CHANGES } }];
+      const caption = `As before the change: ${shared(this.output, this.#original)}`;
+      return [{ caption, output: this.output, other: { output: this.#original, meanings: CHANGES } }];
     }
     const { compare } = view();
     if (compare === "gold" && gold) {
-      return [{ output: this.output, other: { output: gold } }];
+      return [{ caption: `As in gold: ${shared(this.output, gold)}`, output: this.output, other: { output: gold } }];
     }
     if (compare.startsWith("archive-") && archives.length > 1) {
-      const pair = [archives[0], archives[Number(compare.slice("archive-".length))]];
-      return pair.map(({ name, output }, index) => ({
-        caption: name,
+      const pair = [0, Number(compare.slice("archive-".length))].map((at) => ({ at, ...archives[at] }));
+      return pair.map(({ at, name, output }, index) => ({
+        at,
+        name,
+        caption: `${name}; as the other has it: ${shared(output, pair[1 - index].output)}`,
         output,
         other: { output: pair[1 - index].output, meanings: ARCHIVES, hidesMissed: true },
       }));
@@ -89,7 +96,7 @@ export class Sentence {
     try {
       const svgs = await this.#drawing.run((signal) =>
         Promise.all(
-          pictures.map(({ output, other }) => draw(drawingOf(output, view, other, this.#emphasis()), { signal })),
+          pictures.map(({ at, output, other }) => draw(drawingOf(output, view, other, this.#emphasis(at)), { signal })),
         ),
       );
       this.#svgs = svgs;
@@ -119,14 +126,15 @@ export class Sentence {
     this.#find(".wide").hidden = !frames.some((frame) => frame.scrollWidth > frame.clientWidth);
   }
 
-  #emphasis() {
-    return this.#shares && (this.#shares.length === 1 ? this.#shares[0] : this.#shares[(this.#chosen ?? 1) - 1]);
+  #emphasis(archive = 0) {
+    const shares = this.#shares?.[archive];
+    return shares && (shares.length === 1 ? shares[0] : shares[(this.#chosen ?? 1) - 1]);
   }
 
   #choose(position) {
     this.#chosen = position;
     this.#showChosen();
-    if (this.#shares?.length > 1) {
+    if (this.#shares?.some((shares) => shares.length > 1)) {
       this.redraw();
     }
   }
@@ -134,14 +142,7 @@ export class Sentence {
   #showChosen() {
     this.#markChosen();
     if (this.#chosen === null) return;
-    const facts = factsAbout(this.output, this.#chosen, this.#known, this.#emphasis());
-    const list = document.createElement("dl");
-    for (const [name, text] of facts) {
-      const entry = list.appendChild(document.createElement("div"));
-      entry.appendChild(document.createElement("dt")).textContent = name;
-      entry.appendChild(document.createElement("dd")).textContent = text;
-    }
-    this.#find(".about").replaceChildren(list);
+    this.#find(".about").replaceChildren(...this.#pictures().map((picture) => this.#facts(picture)));
     this.#find(".controls").hidden = !(this.options.takesConstraints && "heads" in this.output);
     const heads = ["", 0, ...this.output.tokens.map((_, index) => index + 1).filter((at) => at !== this.#chosen)];
     const kept = this.#wanted.heads[this.#chosen - 1];
@@ -151,6 +152,17 @@ export class Sentence {
         return new Option(text, head, false, head === (kept ?? ""));
       }),
     );
+  }
+
+  #facts({ at, name, output }) {
+    const facts = factsAbout(output, this.#chosen, this.#known, this.#emphasis(at));
+    const list = document.createElement("dl");
+    for (const [term, text] of name ? [["Archive", name], ...facts] : facts) {
+      const entry = list.appendChild(document.createElement("div"));
+      entry.appendChild(document.createElement("dt")).textContent = term;
+      entry.appendChild(document.createElement("dd")).textContent = text;
+    }
+    return list;
   }
 
   #markChosen() {
@@ -171,17 +183,25 @@ export class Sentence {
     return this.#change({ heads, forbidden: [...this.#wanted.forbidden, [this.#chosen, head]] });
   }
 
-  async #change(wanted) {
+  /** Parses again, under what is wanted of the heads, perhaps with other tags and lemmas; tells whether it could. */
+  async #change(wanted, { tokens, tags, lemmas } = this.output) {
     this.#wanted = wanted;
-    const { tokens, tags, lemmas } = this.#original;
-    const object = { tokens, tags, lemmas, heads: wanted.heads, forbidden_arcs: wanted.forbidden };
+    const object = { tokens, tags, lemmas };
+    if (this.options.takesConstraints) Object.assign(object, { heads: wanted.heads, forbidden_arcs: wanted.forbidden });
     try {
-      const [output] = await this.#asking.run((signal) => this.options.predict(object, ["scores", "arc_weights"], signal));
+      const [output] = await this.#ask(object);
       this.#known = wanted;
       this.#setOutput(output);
+      return true;
     } catch (error) {
       this.#giveUp(error);
+      return false;
     }
+  }
+
+  #ask(object) {
+    const [{ predict }] = this.options.archives;
+    return this.#asking.run((signal) => predict([object], ["scores", "arc_weights"], signal));
   }
 
   /** Where nothing else is on its way, what is known is all that is wanted. */
@@ -199,7 +219,7 @@ export class Sentence {
     this.#shares = null;
     this.#find(".count").setAttribute("aria-pressed", "false");
     this.#find(".fault").textContent = "";
-    this.#find(".free").hidden = !this.#isChanged;
+    this.#find(".free").hidden = !this.#isFixed;
     this.#showLabel();
     this.#showChosen();
     this.options.changed?.();
@@ -214,9 +234,11 @@ export class Sentence {
       } else {
         const { tokens, tags, lemmas } = this.output;
         const object = { tokens, tags, lemmas };
-        if (this.#isChanged) Object.assign(object, { heads: this.#known.heads, forbidden_arcs: this.#known.forbidden });
-        const [{ saliency }] = await this.#counting.run((signal) => this.options.predict(object, ["saliency"], signal));
-        this.#shares = saliency;
+        if (this.#isFixed) Object.assign(object, { heads: this.#known.heads, forbidden_arcs: this.#known.forbidden });
+        const archives = this.#isChanged ? this.options.archives.slice(0, 1) : this.options.archives;
+        this.#shares = await this.#counting.run((signal) =>
+          Promise.all(archives.map(async ({ predict }) => (await predict([object], ["saliency"], signal))[0].saliency)),
+        );
       }
       button.setAttribute("aria-pressed", String(this.#shares !== null));
       this.#showChosen();
@@ -227,9 +249,13 @@ export class Sentence {
   }
 
   async #parseTokens() {
+    const object = readTokens(this.#find("tbody"));
+    if (`${object.tokens}` === `${this.output.tokens}`) {
+      if (await this.#change(this.#wanted, object)) showTokens(this.#find("tbody"), this.output);
+      return;
+    }
     try {
-      const object = readTokens(this.#find("tbody"));
-      const [output] = await this.#asking.run((signal) => this.options.predict(object, ["scores", "arc_weights"], signal));
+      const [output] = await this.#ask(object);
       this.#original = output;
       this.#known = this.#wanted = { heads: output.tokens.map(() => null), forbidden: [] };
       showTokens(this.#find("tbody"), output);
@@ -237,7 +263,7 @@ export class Sentence {
       this.#find(".about").replaceChildren();
       this.#find(".controls").hidden = true;
       this.options.gold = undefined;
-      this.options.archives = [];
+      this.options.archives = this.options.archives.slice(0, 1);
       this.#find(".title").textContent = output.tokens.join(" ");
       this.#setOutput(output);
     } catch (error) {

@@ -16,7 +16,7 @@ export function factsAbout(output, position, known, shares) {
   const facts = [["Word", `${word(position)}, ${output.tags?.[at] ?? "no tag"}, ${output.lemmas?.[at] ?? ""}`]];
   if ("heads" in output) {
     const label = output.head_tags ? `${output.head_tags[at]} of ` : "";
-    facts.push(["Head", `${label}${word(output.heads[at])}${probable(output.head_probabilities?.[at])}`]);
+    facts.push(["Head", `${label}${word(output.heads[at])}${known.heads[at] == null ? probable(output.head_probabilities?.[at]) : ""}`]);
     if (output.next_heads?.[at] >= 0) {
       facts.push(["Next best", `${word(output.next_heads[at])}${probable(output.next_head_probabilities[at])}`]);
     }
@@ -41,7 +41,7 @@ export function factsAbout(output, position, known, shares) {
     const top = output.tops.indexOf(position);
     if (top >= 0) facts.push(["Top", `yes${probable(output.top_probabilities?.[top])}`]);
   }
-  if (shares) facts.push(["Share of what counts", percent(shares[at])]);
+  if (shares) facts.push(["Share of the gradient", percent(shares[at])]);
   return facts.map(([name, text]) => [name, Array.isArray(text) ? text.join("; ") : text]);
 }
 
