@@ -1,5 +1,7 @@
 /** What the page says of the model. */
 
+import { listOf } from "./list.js";
+
 const CONSTRAINED = ["spigot_dependency_parser", "spigot_syntactic_then_semantic"];
 
 /** The descriptions of all archives that are served; of each also where it is, `base`. */
@@ -36,35 +38,23 @@ export const nameOf = ({ archive, method }) => [archive, method].filter(Boolean)
 
 /** Shows the descriptions, each in a list. */
 export function showModels(parent, descriptions) {
-  parent.replaceChildren(...descriptions.map(listOf));
+  parent.replaceChildren(
+    ...descriptions.map((description) => listOf(entriesOf(description).filter(([, text]) => text))),
+  );
 }
 
-function listOf(description) {
-  const list = document.createElement("dl");
-  const entries = [
-    ["Archive", description.archive],
-    ["Model", description.model],
-    ["Method", withOptions(description.method, description.options)],
-    ["Structure", description.structure && withOptions(description.structure.type, description.structure)],
-    [
-      "Labels",
-      Object.entries(description.label_names ?? {})
-        .map(([label, name]) => `${label} is ${name}`)
-        .join(", "),
-    ],
-  ];
-  list.append(
-    ...entries
-      .filter(([, text]) => text)
-      .map(([name, text]) => {
-        const entry = document.createElement("div");
-        entry.appendChild(document.createElement("dt")).textContent = name;
-        entry.appendChild(document.createElement("dd")).textContent = text;
-        return entry;
-      }),
-  );
-  return list;
-}
+const entriesOf = (description) => [
+  ["Archive", description.archive],
+  ["Model", description.model],
+  ["Method", withOptions(description.method, description.options)],
+  ["Structure", description.structure && withOptions(description.structure.type, description.structure)],
+  [
+    "Labels",
+    Object.entries(description.label_names ?? {})
+      .map(([label, name]) => `${label} is ${name}`)
+      .join(", "),
+  ],
+];
 
 function withOptions(type, options = {}) {
   const others = Object.entries(options).filter(([name, value]) => name !== "type" && typeof value !== "object");

@@ -4,10 +4,9 @@ import { saveSentences } from "./downloads.js";
 import { isMixture, structuresOf } from "./drawings.js";
 import { inputOf, readGold } from "./gold.js";
 import { describe, nameOf, ready, showModels, takesConstraints } from "./model.js";
-import { Latest, predict, Superseded } from "./requests.js";
+import { EXPLAIN, Latest, predict, Superseded } from "./requests.js";
 import { Sentence } from "./sentence.js";
 
-const EXPLAIN = ["scores", "arc_weights"];
 const element = (id) => document.getElementById(id);
 const radios = [...document.querySelectorAll("input[name=shown]")];
 const asking = new Latest();
@@ -23,23 +22,21 @@ const described = describe().then((found) => {
 }, tell);
 
 /** When all models are warm. */
-const loaded = () =>
-  ready(
-    descriptions.map(({ base }) => base),
-    () => {
-      element("status").textContent = "The model is being loaded …";
-    },
-  );
+const loaded = described.then(async () => {
+  const bases = descriptions.map(({ base }) => base);
+  await ready(bases, () => {
+    element("status").textContent = "The model is being loaded …";
+  });
+  element("status").textContent = "";
+});
 
 /** Parses input objects, and shows what comes back. */
 async function parse(objects, title, golds = []) {
   element("error").textContent = "";
-  element("status").textContent = "Parsing …";
   element("result").classList.add("faded");
-  await described;
+  await loaded;
+  element("status").textContent = "Parsing …";
   try {
-    await asking.run(loaded);
-    element("status").textContent = "Parsing …";
     const results = await asking.run((signal) => predictAll(objects, signal));
     showResult(results, golds, title);
     element("status").textContent = results[0].length === 1 ? "Parsed." : `Parsed ${results[0].length} sentences.`;
@@ -55,10 +52,9 @@ async function parse(objects, title, golds = []) {
 /** The outputs of all archives; of those after the first, for the tokens of the first. */
 async function predictAll(objects, signal) {
   const [first, ...others] = descriptions;
-  const ask = (one, asked) => predictBy(one)(asked, EXPLAIN, signal);
-  const outputs = await ask(first, objects);
+  const outputs = await predictBy(first)(objects, EXPLAIN, signal);
   const tagged = outputs.map(({ tokens, tags, lemmas }) => ({ tokens, tags, lemmas }));
-  return [outputs, ...(await Promise.all(others.map((other) => ask(other, tagged))))];
+  return [outputs, ...(await Promise.all(others.map((other) => predictBy(other)(tagged, EXPLAIN, signal))))];
 }
 
 /** How an archive is asked. */
@@ -191,7 +187,7 @@ async function parseGold() {
     const golds = await readGold(element("gold-text").value);
     history.replaceState(null, "", location.pathname); // An address has no gold structures.
     element("permalink").hidden = true;
-    await parse(golds.map(inputOf), "with gold structures", golds);
+    await parse(golds.map(inputOf), "compared with gold", golds);
   } catch (error) {
     tell(error);
   }

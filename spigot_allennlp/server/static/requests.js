@@ -1,5 +1,8 @@
 /** What is asked of the server. */
 
+/** What is asked for beside the prediction, to draw it. */
+export const EXPLAIN = ["scores", "arc_weights"];
+
 /** An answer that does not count any more, as something else was asked since. */
 export class Superseded extends Error {}
 

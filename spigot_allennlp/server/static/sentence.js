@@ -3,12 +3,16 @@
 import { drawingOf, shared, structuresOf } from "./drawings.js";
 import { save, stack } from "./downloads.js";
 import { enliven } from "./pictures/picture.js";
-import { draw, Latest, Superseded } from "./requests.js";
+import { listOf } from "./list.js";
+import { draw, EXPLAIN, Latest, Superseded } from "./requests.js";
 import { readTokens, showTokens } from "./tokens.js";
 import { factsAbout, nameLabel } from "./words.js";
 
 const CHANGES = ["as before", "new", "gone"];
 const ARCHIVES = ["in both", "only here", "only in the other"];
+
+/** No head is kept or forbidden. */
+const free = ({ tokens }) => ({ heads: tokens.map(() => null), forbidden: [] });
 
 export class Sentence {
   /**
@@ -25,12 +29,12 @@ export class Sentence {
     this.output = output;
     this.options = options;
     this.#original = output;
-    this.#known = this.#wanted = { heads: output.tokens.map(() => null), forbidden: [] };
+    this.#known = this.#wanted = free(output);
     this.element = document.getElementById("sentence-template").content.firstElementChild.cloneNode(true);
     this.#find(".title").textContent = output.text ?? output.tokens.join(" ");
     this.#find(".count").addEventListener("click", () => this.#toggleCounting());
     this.#find(".svg").addEventListener("click", () => save("picture.svg", stack(this.#svgs), "image/svg+xml"));
-    this.#find(".free").addEventListener("click", () => this.#change({ heads: this.#wanted.heads.map(() => null), forbidden: [] }));
+    this.#find(".free").addEventListener("click", () => this.#change(free(this.output)));
     this.#find(".keep").addEventListener("click", () => this.#keep(this.output.heads[this.#chosen - 1]));
     this.#find(".forbid").addEventListener("click", () => this.#forbid());
     this.#find(".head").addEventListener("change", (event) => this.#keep(event.target.value === "" ? null : Number(event.target.value)));
@@ -156,13 +160,7 @@ export class Sentence {
 
   #facts({ at, name, output }) {
     const facts = factsAbout(output, this.#chosen, this.#known, this.#emphasis(at));
-    const list = document.createElement("dl");
-    for (const [term, text] of name ? [["Archive", name], ...facts] : facts) {
-      const entry = list.appendChild(document.createElement("div"));
-      entry.appendChild(document.createElement("dt")).textContent = term;
-      entry.appendChild(document.createElement("dd")).textContent = text;
-    }
-    return list;
+    return listOf(name ? [["Archive", name], ...facts] : facts);
   }
 
   #markChosen() {
@@ -186,10 +184,8 @@ export class Sentence {
   /** Parses again, under what is wanted of the heads, perhaps with other tags and lemmas; tells whether it could. */
   async #change(wanted, { tokens, tags, lemmas } = this.output) {
     this.#wanted = wanted;
-    const object = { tokens, tags, lemmas };
-    if (this.options.takesConstraints) Object.assign(object, { heads: wanted.heads, forbidden_arcs: wanted.forbidden });
     try {
-      const [output] = await this.#ask(object);
+      const [output] = await this.#ask({ tokens, tags, lemmas, ...this.#constraints(wanted) });
       this.#known = wanted;
       this.#setOutput(output);
       return true;
@@ -199,9 +195,13 @@ export class Sentence {
     }
   }
 
+  #constraints({ heads, forbidden }) {
+    return this.options.takesConstraints ? { heads, forbidden_arcs: forbidden } : {};
+  }
+
   #ask(object) {
     const [{ predict }] = this.options.archives;
-    return this.#asking.run((signal) => predict([object], ["scores", "arc_weights"], signal));
+    return this.#asking.run((signal) => predict([object], EXPLAIN, signal));
   }
 
   /** Where nothing else is on its way, what is known is all that is wanted. */
@@ -233,8 +233,7 @@ export class Sentence {
         this.#shares = null;
       } else {
         const { tokens, tags, lemmas } = this.output;
-        const object = { tokens, tags, lemmas };
-        if (this.#isFixed) Object.assign(object, { heads: this.#known.heads, forbidden_arcs: this.#known.forbidden });
+        const object = { tokens, tags, lemmas, ...(this.#isFixed && this.#constraints(this.#known)) };
         const archives = this.#isChanged ? this.options.archives.slice(0, 1) : this.options.archives;
         this.#shares = await this.#counting.run((signal) =>
           Promise.all(archives.map(async ({ predict }) => (await predict([object], ["saliency"], signal))[0].saliency)),
@@ -257,7 +256,7 @@ export class Sentence {
     try {
       const [output] = await this.#ask(object);
       this.#original = output;
-      this.#known = this.#wanted = { heads: output.tokens.map(() => null), forbidden: [] };
+      this.#known = this.#wanted = free(output);
       showTokens(this.#find("tbody"), output);
       this.#chosen = null;
       this.#find(".about").replaceChildren();
