@@ -260,9 +260,13 @@ class TestClientsThatGo:
         assert first.result().status_code == 200
         assert client.post("/predict", json={"sentence": "last"}).status_code == 200
         assert predictor.batches[WARM_UP:] == [["first"], ["last"]]
-        logged = [json.loads(record.message) for record in caplog.records if record.name.endswith("access_log")]
-        statuses = [entry["status"] for entry in logged if entry["path"] == "/predict"]
-        assert sorted(statuses) == [200, 200] + [499] * 5
+
+        def statuses():
+            logged = [json.loads(record.message) for record in caplog.records if record.name.endswith("access_log")]
+            return [entry["status"] for entry in logged if entry["path"] == "/predict"]
+
+        wait_until(lambda: len(statuses()) >= 7)  # a request is logged when it has been answered
+        assert sorted(statuses()) == [200, 200] + [499] * 5
 
 
 class TestObservation:
@@ -333,6 +337,11 @@ def metric(client, name):
 
 
 def wait_until_pending(client, at_least, at_most=1000):
+    wait_until(lambda: at_least <= float(metric(client, "spigot_requests_pending")) <= at_most)
+
+
+def wait_until(condition):
     deadline = time.monotonic() + PATIENCE
-    while not at_least <= float(metric(client, "spigot_requests_pending")) <= at_most:
+    while not condition():
         assert time.monotonic() < deadline
+        time.sleep(0.01)
