@@ -54,8 +54,8 @@ def main() -> None:
             for length in arguments.lengths:
                 generator = torch.Generator().manual_seed(length)
                 shape = (arguments.batch_size, length + 1, length + 1)
-                scores, gradient = (torch.randn(shape, generator=generator) for _ in range(2))
-                mask = torch.ones(shape[:2], dtype=torch.bool)
+                scores, gradient = (torch.randn(shape, generator=generator).to(arguments.device) for _ in range(2))
+                mask = torch.ones(shape[:2], dtype=torch.bool, device=arguments.device)
                 time = median_ms(forward_and_backward(layer, gradient), scores.requires_grad_(), mask)
                 cells.append(f"{time:12.3f}")
             print(f"{name:20}{layer_name:26}" + "".join(cells), flush=True)

@@ -128,7 +128,7 @@ def sort_in_torch(module: Any) -> Function:
         values = scores.masked_fill(~arc_mask(mask), NOWHERE)
         descending = values.sort(dim=2, descending=True).values
         surplus = descending.cumsum(2) - 1
-        rank = torch.arange(1, values.size(2) + 1)
+        rank = torch.arange(1, values.size(2) + 1, device=values.device)
         size = (descending * rank > surplus).sum(2, keepdim=True).clamp(min=1)
         projection = (values - surplus.gather(2, size - 1) / size).clamp(min=0)
         projection[:, 0] = 0
@@ -217,7 +217,8 @@ def torch_struct_trees(crf: str, attribute: str, multiroot: bool = True) -> Call
             if attribute not in ("sample", "argmax", "marginals"):
                 return found
             trees = scores.new_zeros((*found.shape[:-2], *scores.shape[1:]))
-            trees[..., 1:, 1:] = found.transpose(-1, -2) * ~torch.eye(found.size(-1), dtype=torch.bool)
+            off_diagonal = ~torch.eye(found.size(-1), dtype=torch.bool, device=found.device)
+            trees[..., 1:, 1:] = found.transpose(-1, -2) * off_diagonal
             trees[..., 1:, 0] = found.diagonal(0, -2, -1)
             return trees
 

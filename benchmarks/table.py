@@ -39,13 +39,21 @@ def random_graph_scores(batch_size: int, length: int) -> torch.Tensor:
     return noise - noise[0].amax(dim=2).quantile(1 - 0.4 / length)
 
 
+def synchronize(tensor: torch.Tensor) -> None:
+    """Waits for what a GPU, if the tensor is on one, was told to do."""
+    if tensor.is_cuda:
+        torch.cuda.synchronize()
+
+
 def median_ms(function: Function, scores: torch.Tensor, mask: torch.Tensor) -> float:
     """The median time of as many runs as take a second, at least three, after one to warm up."""
     times: list[float] = []
     function(scores, mask)
     while len(times) < 3 or (sum(times) < 1 and len(times) < 200):
+        synchronize(scores)
         start = time.perf_counter()
         function(scores, mask)
+        synchronize(scores)
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1000
 
@@ -59,11 +67,11 @@ def same_optimum(task: Task, scores: torch.Tensor, ours: torch.Tensor, theirs: t
     return torch.allclose(ours, theirs.to(ours.dtype), rtol=1e-4, atol=1e-4)
 
 
-def compare(task: Task, lengths: list[int], batch_size: int) -> None:
+def compare(task: Task, lengths: list[int], batch_size: int, device: str) -> None:
     batches = []
     for length in lengths:
-        scores = task.scores(batch_size, length)
-        batches.append((scores, torch.ones(scores.shape[:2], dtype=torch.bool)))
+        scores = task.scores(batch_size, length).to(device)
+        batches.append((scores, torch.ones(scores.shape[:2], dtype=torch.bool, device=device)))
     results = [task.ours(*batch) for batch in batches]
     ours = [median_ms(task.ours, *batch) for batch in batches]
     print(row(task.name, "ours", [f"{time:.3f}" for time in ours]), flush=True)
@@ -105,6 +113,7 @@ def options(description: str) -> argparse.Namespace:
     parser.add_argument("--lengths", type=int, nargs="+", default=[10, 30, 60, 100], help="tokens per sentence")
     parser.add_argument("--batch-size", type=int, default=32, help="sentences per batch")
     parser.add_argument("--threads", type=int, default=1, help="threads that torch may use")
+    parser.add_argument("--device", default="cpu", help="where the tensors are: 'cpu', or 'cuda' for a GPU")
     parser.add_argument("--only", default="", help="only rows whose name contains this")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -122,4 +131,4 @@ def main(tasks: list[Task], description: str) -> None:
     print(row("task", "who", [*map(str, arguments.lengths), "optimum"]), flush=True)
     for task in tasks:
         if arguments.only in task.name:
-            compare(task, arguments.lengths, arguments.batch_size)
+            compare(task, arguments.lengths, arguments.batch_size, arguments.device)

@@ -122,7 +122,9 @@ class GraphNetwork(TreeComposition):
 
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         modifiers = z.transpose(1, 2)
-        count = modifiers.sum(dim=2, keepdim=True).clamp(min=1)
+        # At exactly 1 there is no gradient, whichever side PyTorch's `clamp` takes there: releases differ.
+        count = modifiers.sum(dim=2, keepdim=True)
+        count = count.where(count > 1, 1.0)
         hidden = tokens
         for i, layer in enumerate(self.token_layers):
             hidden = self.dropout(hidden) if i else hidden

@@ -59,6 +59,8 @@ class GraphFeatures(torch.nn.Module, FromParams):
             roles = graph.sum(dim=1)
             from_heads = torch.matmul(arcs, self.head_layer(encoded))
             from_roles = torch.matmul(roles, self.role_layer(self.role_embedding.weight))
-            count = arcs.sum(dim=2, keepdim=True).clamp(min=1)
+            # At exactly 1 there is no gradient, whichever side PyTorch's `clamp` takes there: releases differ.
+            count = arcs.sum(dim=2, keepdim=True)
+            count = count.where(count > 1, 1.0)
             features = features + (from_heads + from_roles) / count
         return torch.relu(features)

@@ -125,21 +125,24 @@ def sum_on_host(
     with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    The numbers of a [`Summation`](#summation) by a compiled kernel on the CPU. The derivative is taken by a complex
-    step ([Squire & Trapp, 1998](https://doi.org/10.1137/S003614459631241X)): exact, as nothing is subtracted, and by
-    the same code. Raises `FloatingPointError` where the numbers leave the kernel's range.
+    The numbers of a [`Summation`](#summation) by a compiled kernel on the CPU, with one transfer each way where the
+    scores are elsewhere. The derivative is taken by a complex step ([Squire & Trapp,
+    1998](https://doi.org/10.1137/S003614459631241X)): exact, as nothing is subtracted, and by the same code. Raises
+    `FloatingPointError` where the numbers leave the kernel's range.
     """
-    scores = scores.detach()
-    values = scores if direction is None else torch.complex(scores, EPSILON * direction)
+    values = scores.detach().cpu()
+    if direction is not None:
+        values = torch.complex(values, EPSILON * direction.cpu())
     log_z = values.new_zeros(len(values))
     marginals = torch.zeros_like(values) if with_marginals else values.new_zeros(0, *values.shape[1:])
     status, sentence = kernel(
-        values.contiguous().numpy(), mask.contiguous().numpy(), *options, log_z.numpy(), marginals.numpy()
+        values.contiguous().numpy(), mask.cpu().contiguous().numpy(), *options, log_z.numpy(), marginals.numpy()
     )
     if status == OUT_OF_RANGE:
         raise FloatingPointError
     raise_for_status(status, sentence)
-    return log_z.real, marginals if direction is None else marginals.imag / EPSILON
+    numbers = marginals if direction is None else marginals.imag / EPSILON
+    return log_z.real.to(scores.device), numbers.to(scores.device)
 
 
 def sum_by_autograd(
@@ -149,7 +152,7 @@ def sum_by_autograd(
     *options: Any,
     direction: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The numbers of a [`Summation`](#summation) by its operations, on any device."""
+    """The numbers of a [`Summation`](#summation) by its operations."""
     if direction is None:
         return function(scores.detach(), mask, *options)
     with torch.enable_grad():

@@ -7,7 +7,7 @@ from spigot_allennlp.nn.decoding import fill_on_host
 from spigot_allennlp.nn.errors import check_count, check_shapes, check_totals, raise_for_status
 from spigot_allennlp.nn.kernels import FORBIDDEN
 from spigot_allennlp.nn.linear_rules import LinearRules, cell_numbers
-from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_by_autograd, sum_on_host
+from spigot_allennlp.nn.partition import Summation, log_partition_and_marginals, sum_on_host
 from spigot_allennlp.nn.sampling import draw_options, draw_uniform
 from spigot_allennlp.nn.scores import values_of_parts
 from spigot_allennlp.nn.shapes import Bool, Float, Mask, Tensor, Totals
@@ -54,8 +54,7 @@ class ConstituencyTree(Structure):
         `O(length^3 + length^2 labels)` time, computed in float64 with an exponent for each sum, so that it holds for
         scores of any spread.
 
-        On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a width at
-        once, by torch operations, whose gradient needs `O(length^3)` memory.
+        It is compiled and serial, on the CPU, with `O(length^2)` memory.
         """
         return self.log_partition_and_marginals(scores, mask)[0]
 
@@ -128,11 +127,9 @@ def _sum_over_trees(
     scores: torch.Tensor, mask: torch.Tensor, direction: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The numbers of a [`Summation`](../nn/partition.md) of the scores of spans, `(batch, length, length)`."""
-    if scores.is_cpu:
-        from spigot_allennlp.nn.kernels.constituency_tree import sum_over_binary_trees
+    from spigot_allennlp.nn.kernels.constituency_tree import sum_over_binary_trees
 
-        return sum_on_host(sum_over_binary_trees, _forbid(scores.detach()), mask, direction=direction)
-    return sum_by_autograd(_sum_in_log_space, scores, mask, direction=direction)
+    return sum_on_host(sum_over_binary_trees, _forbid(scores.detach()), mask, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

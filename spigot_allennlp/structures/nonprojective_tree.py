@@ -45,8 +45,8 @@ class NonprojectiveTree(DependencyTree):
         computed in float64 and subtracts no sums from each other, so that it holds however far scores spread, up to the
         bound that all sums have. Differentiable any number of times.
 
-        On the CPU this is a compiled, serial elimination; other devices, and scores that spread very far, take one in
-        log space by torch operations.
+        It is a compiled, serial elimination on the CPU; scores that spread very far take one in log space by torch
+        operations.
         """
         check_arc_shapes(scores, mask)
         return log_partition(_SUMMATION, scores, mask, self.single_root)
@@ -104,16 +104,14 @@ def _sum_over_arborescences(
     direction: torch.Tensor | None = None,
     with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    if scores.is_cpu:
-        from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
+    from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
 
-        try:
-            return sum_on_host(
-                sum_over_arborescences, scores, mask, single_root, direction=direction, with_marginals=with_marginals
-            )
-        except FloatingPointError:
-            pass
-    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
+    try:
+        return sum_on_host(
+            sum_over_arborescences, scores, mask, single_root, direction=direction, with_marginals=with_marginals
+        )
+    except FloatingPointError:
+        return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,6 @@ from spigot_allennlp.nn.partition import (
     Summation,
     log_partition,
     log_partition_and_marginals,
-    sum_by_autograd,
     sum_on_host,
 )
 from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
@@ -46,8 +45,7 @@ class ProjectiveTree(DependencyTree):
         time, computed in float64 with an exponent for each sum, so that it holds however far scores spread, up to the
         bound that all sums have. Differentiable any number of times.
 
-        On the CPU this is compiled and serial, with `O(length^2)` memory; other devices take all spans of a length at
-        once, by torch operations, whose gradient needs `O(length^3)` memory.
+        It is compiled and serial, on the CPU, with `O(length^2)` memory.
         """
         check_arc_shapes(scores, mask)
         return log_partition(_SUMMATION, scores, mask, self.single_root)
@@ -136,13 +134,11 @@ def _sum_over_projective_trees(
     direction: torch.Tensor | None = None,
     with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    if scores.is_cpu:
-        from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
+    from spigot_allennlp.nn.kernels.inside_outside import sum_over_projective_trees
 
-        return sum_on_host(
-            sum_over_projective_trees, scores, mask, single_root, direction=direction, with_marginals=with_marginals
-        )
-    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
+    return sum_on_host(
+        sum_over_projective_trees, scores, mask, single_root, direction=direction, with_marginals=with_marginals
+    )
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,10 @@
-"""Both pipelines under what `use_amp` and `num_gradient_accumulation_steps` do to a loss, without a GPU."""
+"""Both pipelines under what `use_amp` and `num_gradient_accumulation_steps` do to a loss, with a GPU and without."""
+
+import json
 
 import pytest
 import torch
+from allennlp.commands.train import train_model_from_file
 from allennlp.common import Params
 from allennlp.data import Batch, DatasetReader, Vocabulary
 from allennlp.models import Model
@@ -67,3 +70,18 @@ def test_a_step_in_half_precision(pipeline) -> None:
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert any("arc_scorer" in name for name in changed)
     assert all(p.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", PIPELINES)
+def test_use_amp_on_a_gpu(name, tmp_path, monkeypatch) -> None:
+    """As docs/training.md has it, the toy is learnt as well as without."""
+    monkeypatch.chdir(FIXTURES_ROOT.parent)
+    losses = []
+    for use_amp in False, True:
+        settings = {"trainer": {"use_amp": use_amp, "cuda_device": 0, "num_gradient_accumulation_steps": 2}}
+        output = tmp_path / str(use_amp)
+        model = train_model_from_file(FIXTURES_ROOT / f"{name}.jsonnet", output, overrides=json.dumps(settings))
+        assert all(p.is_cuda and p.isfinite().all() for p in model.parameters())
+        losses.append(json.loads((output / "metrics.json").read_text())["training_loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)

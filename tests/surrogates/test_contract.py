@@ -145,6 +145,16 @@ def test_a_sentence_does_not_depend_on_its_batch(surrogate: Surrogate, row: Row)
             torch.testing.assert_close(row.crop(batch[i], sentence), single[0], rtol=0, atol=1e-6)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@every_pair
+def test_tensors_on_a_gpu(surrogate: Surrogate, row: Row) -> None:
+    layer, scores, d_z, mask = surrogate.build(row.build()), row.random(0, 3, 6), row.random(1, 3, 6), masks(row)
+    here, there = pull(layer, scores, d_z, mask), pull(layer, scores.cuda(), d_z.cuda(), mask.cuda())
+    for one, other in zip(here, there, strict=True):
+        assert other.is_cuda
+        torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-9)
+
+
 @every_pair
 def test_what_is_forbidden_has_neither_value_nor_gradient(surrogate: Surrogate, row: Row) -> None:
     """Whatever the second stage wants, and though it wants just that."""

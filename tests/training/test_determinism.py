@@ -1,6 +1,8 @@
 """The same seeds give the same training, to the last bit."""
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,20 @@ from allennlp.commands.train import train_model_from_file
 from spigot_allennlp.surrogates import StructuredArgmax
 from tests import FIXTURES_ROOT
 
+# CUDA reads it once, before its first LSTM.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
 STRUCTURES = {
     "syntactic_then_semantic": {"type": "nonprojective_tree", "single_root": True},
     "semantic_then_sentiment": {"type": "semantic_graph"},
 }
+
+
+@pytest.fixture(autouse=True)
+def deterministic_gpu() -> Iterator[None]:
+    """What docs/training.md says that a GPU, where there is one, has to be asked for."""
+    torch.use_deterministic_algorithms(torch.cuda.is_available())
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 def train(pipeline: str, method: str, output: Path, seed: int = 1) -> dict[str, torch.Tensor | float]:
