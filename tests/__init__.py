@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -11,3 +12,6 @@ SHARED_DATA = _SHARED if _SHARED.is_dir() else None
 
 PATIENCE = 120
 """For how many seconds a test waits for what has to come: a busy machine is slow."""
+
+ALL_TESTS = bool(os.environ.get("CI"))
+"""Whether tests marked `slow` run, and of large crossings every pair: both take long."""

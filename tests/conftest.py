@@ -10,11 +10,18 @@ import pytest
 from allennlp.commands.train import train_model_from_file
 from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
 
-from tests import FIXTURES_ROOT, programs, shapes
+from tests import ALL_TESTS, FIXTURES_ROOT, programs, shapes
 
 shapes.check_while_importing()
 
 import spigot_allennlp.plugin  # noqa: E402, F401  (registers all of it, as `.allennlp_plugins` does)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is marked `slow`, but where all tests run, or `-m` says what is to run."""
+    if not ALL_TESTS and not config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 @pytest.fixture(scope="session")

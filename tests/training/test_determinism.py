@@ -35,6 +35,7 @@ def train(pipeline: str, method: str, output: Path, seed: int = 1) -> dict[str, 
     settings = {
         "model.intermediate": {"type": method, **(noisy if method == "perturb_and_map" else {"structure": structure})},
         "trainer.num_epochs": 3,
+        "trainer.cuda_device": 0 if torch.cuda.is_available() else -1,
         "pytorch_seed": seed,
     }
     train_model_from_file(FIXTURES_ROOT / f"{pipeline}.jsonnet", output, overrides=json.dumps(settings))
