@@ -125,7 +125,7 @@ def sum_on_host(
     with_marginals: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    The numbers of a [`Summation`](#summation) by a compiled kernel on the CPU, with one transfer each way where the
+    The numbers of a [`Summation`](#summation) by a compiled kernel on the CPU, copied there and back where the
     scores are elsewhere. The derivative is taken by a complex step ([Squire & Trapp,
     1998](https://doi.org/10.1137/S003614459631241X)): exact, as nothing is subtracted, and by the same code. Raises
     `FloatingPointError` where the numbers leave the kernel's range.

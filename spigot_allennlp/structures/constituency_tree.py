@@ -54,7 +54,8 @@ class ConstituencyTree(Structure):
         `O(length^3 + length^2 labels)` time, computed in float64 with an exponent for each sum, so that it holds for
         scores of any spread.
 
-        It is compiled and serial, on the CPU, with `O(length^2)` memory.
+        It is compiled and serial, on the CPU, with `O(length^2)` memory. Derivatives beyond the first one of the
+        marginals are by torch operations, in `O(length^3)` memory.
         """
         return self.log_partition_and_marginals(scores, mask)[0]
 

@@ -45,8 +45,8 @@ class NonprojectiveTree(DependencyTree):
         computed in float64 and subtracts no sums from each other, so that it holds however far scores spread, up to the
         bound that all sums have. Differentiable any number of times.
 
-        It is a compiled, serial elimination on the CPU; scores that spread very far take one in log space by torch
-        operations.
+        It is a compiled, serial elimination on the CPU. Scores that spread very far take one in log space by torch
+        operations, and so do derivatives beyond the first one of the marginals, in `O(length^3)` memory.
         """
         check_arc_shapes(scores, mask)
         return log_partition(_SUMMATION, scores, mask, self.single_root)
@@ -111,7 +111,8 @@ def _sum_over_arborescences(
             sum_over_arborescences, scores, mask, single_root, direction=direction, with_marginals=with_marginals
         )
     except FloatingPointError:
-        return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
+        pass
+    return sum_by_autograd(_sum_in_log_space, scores, mask, single_root, direction=direction)
 
 
 def _sum_in_log_space(scores: torch.Tensor, mask: torch.Tensor, single_root: bool) -> tuple[torch.Tensor, torch.Tensor]:

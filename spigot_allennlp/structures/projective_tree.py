@@ -45,7 +45,8 @@ class ProjectiveTree(DependencyTree):
         time, computed in float64 with an exponent for each sum, so that it holds however far scores spread, up to the
         bound that all sums have. Differentiable any number of times.
 
-        It is compiled and serial, on the CPU, with `O(length^2)` memory.
+        It is compiled and serial, on the CPU, with `O(length^2)` memory. Derivatives beyond the first one of the
+        marginals are by torch operations, in `O(length^3)` memory.
         """
         check_arc_shapes(scores, mask)
         return log_partition(_SUMMATION, scores, mask, self.single_root)

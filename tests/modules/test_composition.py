@@ -55,6 +55,20 @@ def test_tree_lstm_of_a_chain_as_long_as_the_sentence():
     assert not torch.allclose(cut(tokens, z, torch.ones(1, 40, dtype=torch.bool))[0, 0], expected, rtol=1e-12, atol=0)
 
 
+def test_the_derivative_of_a_graph_network_at_exactly_one_modifier_is_that_with_fewer():
+    module = GraphNetwork(input_dim=3, hidden_dim=64).double()
+    tokens = torch.randn(1, 6, 3, dtype=torch.double)
+    # A chain: every token but the last has one modifier.
+    z = torch.diag_embed(torch.ones(1, 5, dtype=torch.double), offset=-1).requires_grad_()
+    mask = torch.ones(1, 6, dtype=torch.bool)
+    (slope,) = torch.autograd.grad(module(tokens, z, mask).sum(), z)
+    direction, step = torch.rand_like(z), 1e-6
+    fewer = module(tokens, z - step * direction, mask).sum()
+    torch.testing.assert_close(
+        (module(tokens, z, mask).sum() - fewer) / step, (slope * direction).sum(), rtol=1e-4, atol=0
+    )
+
+
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_graph_network_sees_as_many_arcs_far_as_it_has_layers(num_layers):
     module = GraphNetwork(input_dim=3, hidden_dim=64, num_layers=num_layers).double()

@@ -56,3 +56,15 @@ def test_the_derivative_by_the_graph(layer, encoded):
     graph = (random_graph() * 0.3 + 0.2).requires_grad_()
     torch.testing.assert_close(graph.sum(dim=(1, 3)).min().clamp(max=1.2), torch.tensor(1.2, dtype=torch.float64))
     assert torch.autograd.gradcheck(lambda z: layer(encoded, z), graph)
+
+
+def test_the_derivative_at_exactly_one_head_is_that_with_fewer(layer, encoded):
+    heads = torch.arange(LENGTH).roll(1)
+    graph = torch.zeros(BATCH, LENGTH, LENGTH, LABELS, dtype=torch.float64)
+    graph[:, heads, torch.arange(LENGTH), 1] = 1
+    (slope,) = torch.autograd.grad(layer(encoded, graph.requires_grad_()).sum(), graph)
+    direction, step = torch.rand_like(graph), 1e-6
+    fewer = layer(encoded, graph - step * direction).sum()
+    torch.testing.assert_close(
+        (layer(encoded, graph).sum() - fewer) / step, (slope * direction).sum(), rtol=1e-4, atol=0
+    )

@@ -20,7 +20,7 @@ local training = import '../common/training.libsonnet';
   dropout:: 0.0,
   batch_tokens:: 576,
   update_tokens:: 144,
-  // Of a sentence's dL/dz: of SPIGOT's rules, and of those that have no bound by default.
+  // Of a sentence's dL/dz, for SPIGOT's rules, `straight_through` and `identity`.
   max_gradient_norm:: 1.0,
   scorer:: { type: 'mlp', hidden_dim: $.mlp_dim },
   indexers:: text.indexers,
