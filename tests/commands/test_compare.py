@@ -136,6 +136,7 @@ def test_archives_give_the_report_of_the_study(study, spigot_compare, capsys, tm
     assert compare_archives(archives, DATA, metrics=["uas"]).count("in uas") == 1
 
 
+@pytest.mark.slow
 def test_what_is_interrupted_is_trained_again_alone(tmp_path, monkeypatch):
     train, trained = study_module.train, []
 
@@ -154,6 +155,7 @@ def test_what_is_interrupted_is_trained_again_alone(tmp_path, monkeypatch):
     assert read(tmp_path)["notes"] == []
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_told_and_the_others_are_compared(tmp_path, monkeypatch):
     train = study_module.train
 
@@ -168,6 +170,7 @@ def test_a_run_that_fails_is_told_and_the_others_are_compared(tmp_path, monkeypa
     assert read(tmp_path)["runs"] == {"spigot": ["seed 0", "seed 1"], "pipeline": ["seed 0"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_method", [False, True])
 def test_each_method_is_tuned_first(tmp_path, per_method):
     setting = {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}

@@ -65,6 +65,7 @@ def test_a_sweep_and_its_best_config(spigot_tune, tmp_path, capsys):
     assert metrics["best_validation_loss"] == best["loss"]
 
 
+@pytest.mark.slow
 def test_settings_that_cannot_be_trained_are_one_trial(tmp_path, space_file, monkeypatch):
     pytest.importorskip("optuna", reason="needs the extra `tune`")
     monkeypatch.chdir(FIXTURES_ROOT.parent)

@@ -128,6 +128,7 @@ def _train_node(rank: int, config: Path, folder: Path, settings: str) -> None:
     train_model_from_file(config, folder / f"output{rank}", overrides=settings, node_rank=rank)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("light_workers")
 def test_several_machines(small_dev, tmp_path):
     """Two nodes with a worker each, of which only the first needs to be found."""
@@ -145,6 +146,7 @@ def test_several_machines(small_dev, tmp_path):
         check_against_one_process(output, small_dev["graphs"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("light_workers")
 def test_a_stage_that_gets_no_gradient(small_dev, tmp_path):
     """Without trees, and with a rule that passes no gradient, the first stage learns nothing."""
