@@ -17,12 +17,11 @@ shapes.check_while_importing()
 import spigot_allennlp.plugin  # noqa: E402, F401  (registers all of it, as `.allennlp_plugins` does)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Leaves out what is marked `slow`, but where all tests run, or the command says which are to run."""
     is_chosen = config.option.markexpr or config.option.keyword or any("::" in argument for argument in config.args)
     if not ALL_TESTS and not is_chosen:
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.option.markexpr = "not slow"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from allennlp.common import Lazy, Registrable
 
 from spigot_allennlp.checks import whole
 from spigot_allennlp.modules.pair_scorer import PairScorer
+from spigot_allennlp.nn.arcs import at_least_one
 
 
 class Composition(torch.nn.Module, Registrable):
@@ -122,9 +123,7 @@ class GraphNetwork(TreeComposition):
 
     def forward(self, tokens: torch.Tensor, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         modifiers = z.transpose(1, 2)
-        # At exactly 1 there is no gradient, whichever side PyTorch's `clamp` takes there: releases differ.
-        count = modifiers.sum(dim=2, keepdim=True)
-        count = count.where(count > 1, 1.0)
+        count = at_least_one(modifiers.sum(dim=2, keepdim=True))
         hidden = tokens
         for i, layer in enumerate(self.token_layers):
             hidden = self.dropout(hidden) if i else hidden

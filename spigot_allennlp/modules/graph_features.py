@@ -3,6 +3,8 @@ from typing import Optional
 import torch
 from allennlp.common import FromParams
 
+from spigot_allennlp.nn.arcs import at_least_one
+
 
 class GraphFeatures(torch.nn.Module, FromParams):
     """
@@ -59,8 +61,6 @@ class GraphFeatures(torch.nn.Module, FromParams):
             roles = graph.sum(dim=1)
             from_heads = torch.matmul(arcs, self.head_layer(encoded))
             from_roles = torch.matmul(roles, self.role_layer(self.role_embedding.weight))
-            # At exactly 1 there is no gradient, whichever side PyTorch's `clamp` takes there: releases differ.
-            count = arcs.sum(dim=2, keepdim=True)
-            count = count.where(count > 1, 1.0)
+            count = at_least_one(arcs.sum(dim=2, keepdim=True))
             features = features + (from_heads + from_roles) / count
         return torch.relu(features)

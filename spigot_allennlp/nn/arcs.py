@@ -30,6 +30,14 @@ def arc_mask(mask: Mask) -> ArcParts:
     return arcs
 
 
+def at_least_one(count: torch.Tensor) -> torch.Tensor:
+    """
+    What a sum over arcs is divided by to be their mean, where there may be none: like `count`, with a gradient where
+    that is above 1. At exactly 1 there is none, whereas PyTorch's releases differ in what `clamp` does there.
+    """
+    return count.where(count > 1, 1.0)
+
+
 def finite_arc_scores(scores: Arcs, mask: Mask) -> Arcs:
     """
     The scores, with `FORBIDDEN`, a finite number, for arcs that no tree has or that -inf forbids: no gradient of a sum

@@ -10,6 +10,7 @@ from allennlp.data import Batch, DatasetReader, Vocabulary
 from allennlp.models import Model
 
 from tests import FIXTURES_ROOT
+from tests.gpu import needs_gpu
 
 PIPELINES = {
     "syntactic_then_semantic": FIXTURES_ROOT / "toy" / "toy.sdp",
@@ -72,7 +73,7 @@ def test_a_step_in_half_precision(pipeline) -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 # The scaler may leave out the first steps.
 @pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step")
 @pytest.mark.parametrize("name", PIPELINES)

@@ -12,6 +12,7 @@ from spigot_allennlp.nn.projective_hull import project_onto_projective_trees
 from spigot_allennlp.nn.simplex import project_onto_simplex
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree
 from tests import oracles
+from tests.gpu import needs_gpu
 from tests.nn.slopes import compare_slopes, random
 from tests.structures.sentences import full_mask
 
@@ -317,7 +318,7 @@ def test_gradients_that_have_overflown_are_passed_on(kind):
     assert not gradient[1].isfinite().all() and gradient[[0, 2]].isfinite().all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 @both_kinds
 def test_tensors_on_a_gpu(kind):
     points = random(3, 8, 8)

@@ -70,7 +70,11 @@ def serving(predictor, *others, make_model=LocalModel, wait_until_ready=True, de
 
 
 def until_ready(url):
+    wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+
+
+def wait_until(condition):
     deadline = time.monotonic() + PATIENCE
-    while httpx.get(f"{url}/ready").status_code != 200:
-        assert time.monotonic() < deadline, "the model is not ready"
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.01)

@@ -7,6 +7,7 @@ import torch
 from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.structures import Structure
+from tests.gpu import needs_gpu
 from tests.structures.table import ALL, ROWS, Row, every_row, every_row_with
 
 every_operation = every_row_with("argmax", "log_partition", "marginals", "project", "project_local")
@@ -167,7 +168,7 @@ def test_wrong_shapes_and_types_are_refused(row: Row, operation: str) -> None:
             row.call(operation, empty, mask)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 @every_row
 def test_tensors_on_a_gpu(row: Row) -> None:
     scores = row.random(9, 6)

@@ -12,6 +12,7 @@ from spigot_allennlp.nn.kernels.matrix_tree import sum_over_arborescences
 from spigot_allennlp.nn.partition import sum_by_autograd, sum_on_host
 from spigot_allennlp.structures import NonprojectiveTree, ProjectiveTree, Structure, nonprojective_tree, projective_tree
 from tests import oracles
+from tests.gpu import needs_gpu
 from tests.structures.sentences import either_root, full_mask, random_scores
 
 either_kind = pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_both_ways_to_sum_agree(kernel: Callable, in_log_space: Callable, scale:
     torch.testing.assert_close(compiled, by_torch, rtol=1e-9, atol=1e-8)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 @either_kind
 @either_root
 def test_on_a_gpu(kind: type[Structure], enumerate_trees: Callable, single_root: bool) -> None:

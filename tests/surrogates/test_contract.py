@@ -11,6 +11,7 @@ from allennlp.common.checks import ConfigurationError
 
 from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates import StepSize, StructuredArgmax
+from tests.gpu import needs_gpu
 from tests.structures.table import ROWS, Row
 from tests.surrogates.table import SURROGATES, Surrogate, every_pair, every_surrogate, masks, pairs, pull
 
@@ -145,7 +146,7 @@ def test_a_sentence_does_not_depend_on_its_batch(surrogate: Surrogate, row: Row)
             torch.testing.assert_close(row.crop(batch[i], sentence), single[0], rtol=0, atol=1e-6)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 @every_pair
 def test_tensors_on_a_gpu(surrogate: Surrogate, row: Row) -> None:
     layer, scores, d_z, mask = surrogate.build(row.build()), row.random(0, 3, 6), row.random(1, 3, 6), masks(row)

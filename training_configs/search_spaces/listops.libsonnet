@@ -1,8 +1,4 @@
 // What docs/study.md tunes of each method on ListOps, for `spigot-compare --space`.
-local lr = { 'trainer.optimizer.lr': { type: 'float', low: 3e-4, high: 1e-2, log: true } };
-{
-  spigot: lr { 'model.intermediate.step_size': { type: 'float', low: 0.1, high: 10.0, log: true } },
-  straight_through: lr,
-  structured_attention: lr,
-  pipeline: lr,
-}
+(import '../common/search_space.libsonnet')(
+  ['spigot', 'straight_through', 'structured_attention', 'pipeline'], low=3e-4, high=1e-2
+)
