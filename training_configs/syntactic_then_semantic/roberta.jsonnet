@@ -12,6 +12,9 @@ local training = import '../common/training.libsonnet';
   // A sentence of more word pieces is read in windows of so many. roberta-base takes 512 at once; a RoBERTa with 512 positions
   // in its config takes 510.
   window:: 510,
+  // Measured with a small one; a transformer of a hundred million parameters or more wants less, 2e-5 for instance.
+  transformer_learning_rate:: 1e-4,
+  warmup_steps:: 400,
   glove:: null,
   embedding_dim:: null,  // the encoders read as many as the transformer gives
   dropout:: 0.3,
@@ -33,9 +36,9 @@ local training = import '../common/training.libsonnet';
     optimizer: {
       type: 'huggingface_adamw',
       lr: 0.001,
-      parameter_groups: [[['transformer_model'], { lr: 2e-5 }]],
+      parameter_groups: [[['transformer_model'], { lr: $.transformer_learning_rate }]],
     },
-    learning_rate_scheduler: { type: 'linear_with_warmup', warmup_steps: 400 },
+    learning_rate_scheduler: { type: 'linear_with_warmup', warmup_steps: $.warmup_steps },
     grad_norm: 5.0,
   },
 }
