@@ -36,6 +36,7 @@ def main() -> None:
         for epoch, values in epochs.items():
             axes.scatter([epoch] * len(values), values, color=line.get_color(), s=12)
     axes.set(xlabel="epoch", ylabel=arguments.metric)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize="small")
     figure.savefig(arguments.picture)
 
