@@ -1,9 +1,9 @@
 """
-Draws figures by epoch, as they stand in docs/learning_curves.csv, by hand. Needs the extra `tune`.
+Draws a metric by epoch from a table such as docs/learning_curves.csv, by hand. Needs the extra `tune`.
 
     python -m benchmarks.learning_curves docs/learning_curves.csv "parser alone" docs/learning_curves.png
 
-A line for each run whose name begins so; of several seeds the mean, and points.
+One line for each run whose name begins with the prefix; where a run has several seeds, their mean, and a point for each.
 """
 
 import argparse
@@ -26,8 +26,10 @@ def main() -> None:
     runs: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     with arguments.table.open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
-            if row["run"].startswith(arguments.prefix):
+            if row["run"].startswith(arguments.prefix) and row[arguments.metric]:
                 runs[row["run"]][float(row["epoch"])].append(float(row[arguments.metric]))
+    if not runs:
+        parser.error(f"expected runs whose names begin with {arguments.prefix!r} and that have {arguments.metric}")
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     axes = figure.subplots()
     for name, epochs in runs.items():

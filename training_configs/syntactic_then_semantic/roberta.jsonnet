@@ -12,7 +12,8 @@ local training = import '../common/training.libsonnet';
   // A sentence of more word pieces is read in windows of so many. roberta-base takes 512 at once; a RoBERTa with 512 positions
   // in its config takes 510.
   window:: 510,
-  // Measured with a small one; a transformer of a hundred million parameters or more wants less, 2e-5 for instance.
+  // 1e-4 is measured with 22M parameters (docs/configs.md). For roberta-base and larger, 2e-5 is usual, and not measured here:
+  // `(import 'roberta.jsonnet') + { transformer_learning_rate:: 2e-5 }`.
   transformer_learning_rate:: 1e-4,
   warmup_steps:: 400,
   glove:: null,
