@@ -3,7 +3,7 @@ Draws a metric by epoch from a table such as docs/learning_curves.csv, by hand. 
 
     python -m benchmarks.learning_curves docs/learning_curves.csv "parser alone" docs/learning_curves.png
 
-One line for each run whose name begins with the prefix; where a run has several seeds, their mean, and a point for each.
+One line for each run whose name begins with the prefix; of several seeds it is the mean, with a point for each.
 """
 
 import argparse
