@@ -82,7 +82,7 @@ class ArcField(AdjacencyField):
 
 class KnownLabelField(LabelField):
     """
-    The label of a sentence, in the namespace `labels`. One that the vocabulary does not know, as nothing in the
+    The label of a sentence. One that the vocabulary does not know, as nothing in the
     training data has it, raises a `FormatError` where the framework's field raises a `KeyError`.
 
     # Parameters
@@ -94,21 +94,28 @@ class KnownLabelField(LabelField):
         Where the file has the sentence, for the message.
     sentence_id : `str`, optional (default = `None`)
         The sentence, for the message.
+    namespace : `str`, optional (default = `"labels"`)
     """
 
     __slots__ = ["_place"]
 
     def __init__(
-        self, label: str, name: str | None = None, line: int | None = None, sentence_id: str | None = None
+        self,
+        label: str,
+        name: str | None = None,
+        line: int | None = None,
+        sentence_id: str | None = None,
+        namespace: str = "labels",
     ) -> None:
-        super().__init__(label)
+        super().__init__(label, namespace)
         self._place = (name, line, sentence_id)
 
     def index(self, vocab: Vocabulary) -> None:
-        known = vocab.get_token_to_index_vocabulary("labels")
+        known = vocab.get_token_to_index_vocabulary(self._label_namespace)
         if self.label not in known:
-            message = f"expected a label that the training data has, {first_of(known)}, found {first_of([self.label])}"
-            raise FormatError(message, *self._place)
+            kind = self._label_namespace.removesuffix("s").replace("_", " ")
+            found = f"{first_of(known) or 'none'}, found {first_of([self.label])}"
+            raise FormatError(f"expected a {kind} that the training data has, {found}", *self._place)
         super().index(vocab)
 
 

@@ -8,7 +8,7 @@ from spigot_allennlp.data.trees import find_tree_fault
 
 Text = str | list[str]
 
-_KEYS = ("label", "id", "sentence", "tokens", "tags", "lemmas", "heads", "premise", "hypothesis")
+_KEYS = ("label", "id", "sentence", "tokens", "tags", "lemmas", "heads", "latent_class", "premise", "hypothesis")
 
 
 def parse_object(line: str) -> dict[str, Any]:
@@ -19,13 +19,14 @@ def parse_object(line: str) -> dict[str, Any]:
     - `{"label": …, "tokens": […]}`, perhaps with `tags`, `lemmas` and, for a gold tree, `heads` (1-based, 0 is ROOT);
     - `{"label": …, "premise": …, "hypothesis": …}`, each raw or a list of tokens.
 
-    A label is a string or a whole number. All may have an `id`.
+    A label is a string or a whole number. All may have an `id`; and a `latent_class`, likewise a string or a whole
+    number, where it is known what nobody tells a model.
 
     # Returns
 
     `dict[str, Any]`
-        `label`, `sentence_id`, `text` or `tokens`, and what else the line has of `tags`, `lemmas`, `heads` and
-        `hypothesis`.
+        `label`, `sentence_id`, `text` or `tokens`, and what else the line has of `tags`, `lemmas`, `heads`,
+        `latent_class` and `hypothesis`.
 
     # Raises
 
@@ -36,13 +37,15 @@ def parse_object(line: str) -> dict[str, Any]:
         raise ValueError(f"expected a JSON object, found {first_of([content])}")
     if unknown := content.keys() - set(_KEYS):
         raise ValueError(f"expected keys among {', '.join(_KEYS)}, found {first_of(sorted(unknown))}")
-    label = content.get("label")
-    if isinstance(label, bool) or not isinstance(label, str | int) or label == "":
-        raise ValueError(f"expected a label, a string or a whole number, found {first_of([label])}")
     forms = [key for key in ("sentence", "tokens", "premise") if key in content]
     if len(forms) != 1 or ("premise" in content) != ("hypothesis" in content):
         raise ValueError("expected a sentence, or tokens, or a premise and a hypothesis")
-    found = {"label": str(label), "sentence_id": None if content.get("id") is None else str(content["id"])}
+    found = {
+        "label": _class(content.get("label"), "label"),
+        "sentence_id": None if content.get("id") is None else str(content["id"]),
+    }
+    if "latent_class" in content:
+        found["latent_class"] = _class(content["latent_class"], "latent_class")
     columns = {key: content[key] for key in ("tokens", "tags", "lemmas", "heads") if key in content}
     if "tokens" not in columns:
         if columns:
@@ -78,6 +81,12 @@ def parse_pair(line: str) -> dict[str, Any] | None:
     if len(cells) != 3 or not all(cells):
         raise ValueError(f"expected a label, a premise and a hypothesis with tabs between, found {first_of(cells)}")
     return {"label": cells[0], "text": cells[1], "hypothesis": cells[2]}
+
+
+def _class(value: Any, key: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError(f"expected a {key}, a string or a whole number, found {first_of([value])}")
+    return str(value)
 
 
 def _text(value: Any, key: str, tokens_too: bool = True) -> Text:

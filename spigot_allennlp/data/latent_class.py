@@ -81,11 +81,11 @@ def generate(
 def format_object(example: Example, number: int) -> str:
     """
     An example as a line of JSON that the reader `spigot_sentiment` reads, its words as lemmas. The latent class is what
-    its id ends with.
+    its id ends with, too.
     """
     tokens, latent_class, label = example
     columns = {"tokens": tokens, "tags": ["FEATURE"] * len(tokens), "lemmas": tokens}
-    return json.dumps({"label": str(label), "id": f"{number}-{latent_class}", **columns})
+    return json.dumps({"label": str(label), "latent_class": latent_class, "id": f"{number}-{latent_class}", **columns})
 
 
 def main() -> None:

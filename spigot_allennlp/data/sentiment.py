@@ -40,6 +40,8 @@ class SentimentSentence:
         A gold tree, in 1-based positions, 0 for ROOT.
     hypothesis : `str` or `list[str]`, optional (default = `None`)
         The second sentence of a pair, raw or as tokens.
+    latent_class : `str`, optional (default = `None`)
+        What is known and told no model.
     line : `int`, optional (default = `None`)
         Where the file has it, counted from 1. Two sentences are equal even if their lines differ.
     """
@@ -53,6 +55,7 @@ class SentimentSentence:
     sentence_id: str | None = None
     heads: list[int] | None = None
     hypothesis: str | list[str] | None = None
+    latent_class: str | None = None
     line: int | None = field(default=None, compare=False)
 
 

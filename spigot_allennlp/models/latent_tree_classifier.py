@@ -19,7 +19,7 @@ from spigot_allennlp.models.stage import count_classes, name_classes, read_weigh
 from spigot_allennlp.modules import Composition, TreeLoss
 from spigot_allennlp.structures import Structure, registered_name
 from spigot_allennlp.surrogates import StructuredArgmax
-from spigot_allennlp.training.metrics import Accuracy, AttachmentScores
+from spigot_allennlp.training.metrics import Accuracy, AttachmentScores, VMeasure
 
 
 class _Sentences(NamedTuple):
@@ -144,6 +144,9 @@ class LatentTreeClassifier(Model):
         self.tree_loss_weight = not_negative("tree_loss_weight", tree_loss_weight)
         self.accuracy = Accuracy()
         self.attachment_scores = AttachmentScores()
+        self.v_measure = None
+        if self.composition.is_of_sentence:
+            self.v_measure = VMeasure(self.composition.num_classes, vocab.get_vocab_size("latent_class_labels"))
         self.extras = Extras()
         initialize(self, initializer)
 
@@ -153,6 +156,7 @@ class LatentTreeClassifier(Model):
         hypothesis: Optional[TextFieldTensors] = None,
         label: Optional[torch.Tensor] = None,
         tree: Optional[torch.Tensor] = None,
+        latent_class: Optional[torch.Tensor] = None,
         metadata: Optional[list[dict[str, Any]]] = None,
     ) -> dict[str, torch.Tensor]:
         """
@@ -166,6 +170,9 @@ class LatentTreeClassifier(Model):
         tree : `torch.Tensor`, optional (default = `None`)
             `(batch, length, length)` int64, `[modifier, head]`: -1 where `tokens` has no gold arc. Where the structure
             is no tree it is not used.
+        latent_class : `torch.Tensor`, optional (default = `None`)
+            `(batch,)` int64: the true class of each sentence, for evaluation alone. Where the structure is no class it
+            is not used.
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
 
         # Returns
@@ -201,6 +208,8 @@ class LatentTreeClassifier(Model):
         if self.extras.probabilities and self.composition.cells == "heads" and not self.training:
             of_tree = (self.structure, sentences[0].scores, sentences[0].parts_mask, output["chosen"])
             output.update(head_probabilities(*of_tree))
+        if latent_class is not None and self.v_measure is not None:
+            self.v_measure(_latent_class(output["chosen"]), latent_class)
         losses = []
         if label is not None:
             losses.append(cross_entropy(output["logits"], label, reduction="sum"))
@@ -263,7 +272,7 @@ class LatentTreeClassifier(Model):
                 name_head_probabilities(output_dict, lengths)
             chosen = output_dict.pop(f"{prefix}chosen")
             if self.composition.is_of_sentence:
-                output_dict[prefix + "latent_class"] = chosen[:, 0].sum(dim=1).argmax(dim=1).tolist()
+                output_dict[prefix + "latent_class"] = _latent_class(chosen).tolist()
             else:
                 name, read = _READABLE[self.composition.cells]
                 output_dict[prefix + name] = [read(one[1:length]) for one, length in zip(chosen, lengths, strict=True)]
@@ -273,8 +282,17 @@ class LatentTreeClassifier(Model):
         return output_dict
 
     def get_metrics(self, reset: bool = False) -> dict[str, float]:
-        """`accuracy`; and `uas` and `uem` of `tokens`, where there were gold trees."""
-        return {**self.accuracy.get_metric(reset), **self.attachment_scores.get_metric(reset)}
+        """
+        `accuracy`; `uas` and `uem` of `tokens`, where there were gold trees; and `v_measure` of latent classes, where
+        the true ones were known.
+        """
+        metrics = [self.accuracy, self.attachment_scores] + ([self.v_measure] if self.v_measure is not None else [])
+        return {name: figure for metric in metrics for name, figure in metric.get_metric(reset).items()}
+
+
+def _latent_class(chosen: torch.Tensor) -> torch.Tensor:
+    """Of the label sequence of ROOT alone, `(batch, length, classes, classes)`: `(batch,)` int64."""
+    return chosen[:, 0].sum(dim=1).argmax(dim=1)
 
 
 # What becomes of a chosen structure, its row of ROOT left out, by what its cells are.

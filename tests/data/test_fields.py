@@ -156,6 +156,8 @@ def test_a_label_that_the_vocabulary_does_not_know_is_named():
     assert known.as_tensor({}).item() == vocab.get_token_index("1", "labels")
     with pytest.raises(FormatError, match=r"^dev\.txt, line 3, sentence '7': expected a label that .* found '2'$"):
         KnownLabelField("2", "dev.txt", 3, "7").index(vocab)
+    with pytest.raises(FormatError, match=r"a latent class label that .* has, none, found '2'$"):
+        KnownLabelField("2", namespace="latent_class_labels").index(vocab)
 
 
 def test_forbidden_arcs():

@@ -20,6 +20,7 @@ SENTENCES = [
         },
         {"sentence_id": "7", "tags": ["P", "V"], "lemmas": ["it", "work"], "heads": [2, 0]},
     ),
+    ({"label": 0, "tokens": ["x"], "latent_class": 2}, {"label": "0", "latent_class": "2"}),
     (
         {"label": "entailment", "premise": "It works.", "hypothesis": ["It", "runs"]},
         {"label": "entailment", "text": "It works.", "hypothesis": ["It", "runs"]},
@@ -35,7 +36,7 @@ def read(tmp_path, text: str):
 
 def test_objects(tmp_path):
     found = read(tmp_path, "".join(json.dumps(content) + "\n\n" for content, _ in SENTENCES))
-    assert [sentence.line for sentence in found] == [1, 3, 5, 7]
+    assert [sentence.line for sentence in found] == [1, 3, 5, 7, 9]
     for sentence, (_, expected) in zip(found, SENTENCES, strict=True):
         assert {key: getattr(sentence, key) for key in expected} == expected
 
@@ -60,11 +61,12 @@ def test_names_of_the_columns_of_pairs(tmp_path):
 @pytest.mark.parametrize(
     "first, second, message",
     [
-        ({"tokens": ["x"], "heads": [0]}, {"tokens": ["x"]}, "expected heads and no hypothesis, .* found no heads"),
+        ({"tokens": ["x"], "heads": [0]}, {"tokens": ["x"]}, "expected heads, as in .*, found no heads$"),
+        ({"tokens": ["x"]}, {"premise": ["x"], "hypothesis": ["y"]}, "expected no hypothesis, .* found a hypothesis$"),
         (
-            {"tokens": ["x"]},
-            {"premise": ["x"], "hypothesis": ["y"]},
-            "expected no heads and no hypothesis, .* and a hypothesis",
+            {"tokens": ["x"], "latent_class": 0},
+            {"tokens": ["x"], "heads": [0]},
+            "expected no heads and a latent class, .* found heads and no latent class$",
         ),
     ],
 )
@@ -83,6 +85,7 @@ def test_what_some_sentences_have_and_others_not(first, second, message, tmp_pat
         ('{"label": 1, "sentence": "x", "tag": []}', "expected keys among .* found 'tag'"),
         ('{"sentence": "x"}', "expected a label"),
         ('{"label": true, "sentence": "x"}', "expected a label"),
+        ('{"label": 1, "sentence": "x", "latent_class": null}', "expected a latent_class, a string or a whole number"),
         ('{"label": 1}', "expected a sentence, or tokens"),
         ('{"label": 1, "sentence": "x", "tokens": ["x"]}', "expected a sentence, or tokens"),
         ('{"label": 1, "premise": "x"}', "a premise and a hypothesis"),

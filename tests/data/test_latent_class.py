@@ -83,4 +83,5 @@ def test_command_writes_what_the_reader_reads(tmp_path, monkeypatch, capsys):
         assert instance["metadata"]["tokens"] == example.tokens
         assert instance["metadata"]["sentence_id"] == f"{number}-{example.latent_class}"
         assert instance["label"].label == str(example.label)
+        assert instance["latent_class"].label == str(example.latent_class)
         assert json.loads(format_object(example, number))["id"] == f"{number}-{example.latent_class}"

@@ -117,6 +117,30 @@ class TestLatentTreeClassifier(ModelTestCase):
             assert model.forward_on_instances(self.instances[:1])[0]["logits"] != pytest.approx(output["logits"])
             model.composition.layers.weight.data = alone
 
+    def test_true_latent_classes_are_measured_whatever_their_names(self):
+        reader, columns = SentimentReader(), (["x", "y"], ["X", "X"], ["x", "y"])
+        instances = [reader.text_to_instance(*columns, label="0", latent_class=name) for name in ("a", "b", "b", "c")]
+        for instance in instances:
+            reader.apply_token_indexers(instance)
+        model = build(Vocabulary.from_instances(instances), **over("latent_class"))
+        chosen = iter([[2, 0, 0, 1], [0, 0, 0, 0]])
+
+        def choose(scores, mask, loss_at=None):
+            z = torch.zeros_like(scores)
+            z[torch.arange(len(z)), 0, 0, next(chosen)] = 1
+            return z
+
+        model.intermediate.take = choose
+        batch = tensors(model, instances)
+        without = {name: field for name, field in batch.items() if name != "latent_class"}
+        loss = model(**batch)["loss"]
+        assert model.get_metrics(reset=True)["v_measure"] == pytest.approx(1.0)
+        assert "v_measure" not in model.get_metrics()
+        model(**batch)
+        assert model.get_metrics(reset=True)["v_measure"] == pytest.approx(0.0)
+        chosen = iter([[2, 0, 0, 1]])
+        assert model(**without)["loss"] == loss and "v_measure" not in model.get_metrics()
+
     def test_a_latent_class_does_not_depend_on_the_batch(self):
         self.model = build(self.vocab, **over("latent_class"))
         self.ensure_batch_predictions_are_consistent(["loss", "mask", "chosen", "arc_weights"])

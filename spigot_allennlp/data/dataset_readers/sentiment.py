@@ -19,8 +19,8 @@ _BINARY = {"0": "0", "1": "0", "3": "1", "4": "1"}
 class SentimentReader(SentenceReader):
     """
     Reads sentences with a label, or pairs of them, in any of the formats of
-    [`read_sentiment`](../sentiment.md#read_sentiment). Either all sentences of a file have gold heads, or none. What a
-    file leaves out, tags and lemmas or the tokens too, is filled in by spaCy.
+    [`read_sentiment`](../sentiment.md#read_sentiment). Either all sentences of a file have gold heads, or none, and
+    likewise latent classes. What a file leaves out, tags and lemmas or the tokens too, is filled in by spaCy.
 
     Registered as a `DatasetReader` with name "spigot_sentiment".
 
@@ -64,9 +64,8 @@ class SentimentReader(SentenceReader):
             if sentence.hypothesis is not None:
                 hypothesis = self._tag_text(sentence.hypothesis)
                 self.check_length(hypothesis.tokens, *place)
-            yield self.text_to_instance(
-                *tagged[:3], sentence.label, sentence.sentence_id, name, sentence.line, sentence.heads, hypothesis
-            )
+            known = (sentence.heads, hypothesis, sentence.latent_class)
+            yield self.text_to_instance(*tagged[:3], sentence.label, sentence.sentence_id, name, sentence.line, *known)
 
     def _read_sentences(self, name: str) -> Iterator[SentimentSentence]:
         is_empty = True
@@ -75,10 +74,12 @@ class SentimentReader(SentenceReader):
             found = (
                 "heads" if sentence.heads else "no heads",
                 "a hypothesis" if sentence.hypothesis else "no hypothesis",
+                "no latent class" if sentence.latent_class is None else "a latent class",
             )
             kind = kind or found
             if found != kind:
-                message = f"expected {' and '.join(kind)}, as in the sentences before, found {' and '.join(found)}"
+                before, here = zip(*(pair for pair in zip(kind, found, strict=True) if len(set(pair)) > 1), strict=True)
+                message = f"expected {' and '.join(before)}, as in the sentences before, found {' and '.join(here)}"
                 raise FormatError(message, name, sentence.line, sentence.sentence_id)
             if sentence.is_tree and self._granularity == "2-class":
                 if sentence.label not in _BINARY:
@@ -112,6 +113,7 @@ class SentimentReader(SentenceReader):
         line: int | None = None,
         heads: Sequence[int] | None = None,
         hypothesis: TaggedSentence | None = None,
+        latent_class: str | None = None,
     ) -> Instance:
         """
         # Parameters
@@ -130,6 +132,7 @@ class SentimentReader(SentenceReader):
             A gold tree.
         hypothesis : `TaggedSentence`, optional (default = `None`)
             The second sentence of a pair.
+        latent_class : `str`, optional (default = `None`)
 
         # Returns
 
@@ -144,6 +147,8 @@ class SentimentReader(SentenceReader):
             `[modifier, head]`, its arcs without labels.
         hypothesis : `TextField`, of a pair
             And `hypothesis_tokens`, `hypothesis_lemmas` and `hypothesis_tags` among the metadata.
+        latent_class : `KnownLabelField`, if one is given
+            In the namespace `latent_class_labels`.
         """
         deprels = None if heads is None else ["_"] * len(heads)
         fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id=sentence_id)
@@ -154,4 +159,6 @@ class SentimentReader(SentenceReader):
             fields["metadata"].metadata.update({f"hypothesis_{key}": second["metadata"][key] for key in names})
         if label is not None:
             fields["label"] = KnownLabelField(label, name, line, sentence_id)
+        if latent_class is not None:
+            fields["latent_class"] = KnownLabelField(latent_class, name, line, sentence_id, "latent_class_labels")
         return Instance(fields)

@@ -1,0 +1,45 @@
+import torch
+from allennlp.training.metrics import Metric
+from sklearn.metrics import v_measure_score
+
+from spigot_allennlp.training.metrics.counting_metric import CountingMetric
+
+
+@Metric.register("spigot_v_measure")
+class VMeasure(CountingMetric):
+    """
+    How far two partitions of a data set are the same, whatever the names of their classes: the harmonic mean of
+    homogeneity and completeness ([Rosenberg and Hirschberg, 2007](https://aclanthology.org/D07-1043/)), 0 to 1.
+
+    Registered as a `Metric` with name "spigot_v_measure".
+
+    # Parameters
+
+    num_predicted, num_gold : `int`
+        How many classes the two have.
+    """
+
+    def __init__(self, num_predicted: int, num_gold: int) -> None:
+        # A table: of each predicted class, how many are of each gold one.
+        super().__init__(num_predicted * num_gold)
+        self._num_gold = num_gold
+
+    def __call__(self, predicted: torch.Tensor, gold: torch.Tensor) -> None:  # type: ignore
+        """
+        # Parameters
+
+        predicted, gold : `torch.Tensor`
+            `(batch,)` int64: the two classes of each.
+        """
+        predicted, gold = self.detach_tensors(predicted, gold)
+        cell = predicted * self._num_gold + gold
+        self.count(*(cell == number for number in range(len(self._counts))))
+
+    def get_metric(self, reset: bool = False) -> dict[str, float]:
+        """`v_measure`, if there were any."""
+        counts = self.take_counts(reset)
+        cells = [divmod(cell, self._num_gold) for cell, count in enumerate(counts) for _ in range(count)]
+        if not cells:
+            return {}
+        predicted, gold = zip(*cells, strict=True)
+        return {"v_measure": float(v_measure_score(gold, predicted))}
