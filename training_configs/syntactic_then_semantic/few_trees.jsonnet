@@ -13,7 +13,7 @@ local training = import '../common/training.libsonnet';
   // How often an epoch goes through the trees.
   replay:: 1.0,
   first_stage_learning_rate:: 0.0005,
-  // With less, `straight_through` loses its tree; `structured_attention` and `spigot_eg` bear less and gain by it.
+  // With 0.1 `straight_through` loses its tree, and `structured_attention` gains more (docs/learning.md).
   pretrained_kl_weight:: 1.0,
   // In batches of graphs.
   warm_up:: { delay: 100, num_passes: 100 },
