@@ -82,8 +82,8 @@ class ArcField(AdjacencyField):
 
 class KnownLabelField(LabelField):
     """
-    The label of a sentence. One that the vocabulary does not know, as nothing in the
-    training data has it, raises a `FormatError` where the framework's field raises a `KeyError`.
+    The label of a sentence. One that the vocabulary does not know, as nothing in the training data has it, raises a
+    `FormatError` where the framework's field raises a `KeyError`.
 
     # Parameters
 

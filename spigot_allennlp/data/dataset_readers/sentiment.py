@@ -133,6 +133,7 @@ class SentimentReader(SentenceReader):
         hypothesis : `TaggedSentence`, optional (default = `None`)
             The second sentence of a pair.
         latent_class : `str`, optional (default = `None`)
+            The true class of the sentence, for evaluation.
 
         # Returns
 

@@ -3,6 +3,7 @@ from math import log
 import pytest
 import torch
 from allennlp.training.metrics import Metric
+from sklearn.metrics import v_measure_score
 
 from spigot_allennlp.training.metrics import VMeasure
 from tests.training.metrics.two_workers import check_two_workers
@@ -28,10 +29,26 @@ def test_figure_by_hand(predicted, expected):
     assert metric.get_metric() == {}
 
 
+def test_as_another_library_finds_it():
+    generator = torch.Generator().manual_seed(1)
+    predicted, noise = (torch.randint(4, (500,), generator=generator) for _ in range(2))
+    gold = torch.where(torch.rand(500, generator=generator) < 0.6, predicted, noise + 1)
+    metric = VMeasure(4, 5)
+    metric(predicted, gold)
+    assert 0.1 < metric.get_metric()["v_measure"] < 0.9
+    assert metric.get_metric() == {"v_measure": pytest.approx(v_measure_score(gold, predicted))}
+
+
 def test_as_many_classes_as_each_has():
     metric = VMeasure(2, 5)
     metric(torch.tensor([1, 1, 0]), torch.tensor([4, 4, 2]))
     assert metric.get_metric() == {"v_measure": pytest.approx(1.0)}
+
+
+def test_a_single_class_is_itself():
+    metric = VMeasure(2, 2)
+    metric(torch.tensor([1, 1]), torch.tensor([0, 0]))
+    assert metric.get_metric() == {"v_measure": 1.0}
 
 
 def test_two_workers_give_the_figure_of_one():
