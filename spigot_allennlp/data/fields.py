@@ -82,8 +82,8 @@ class ArcField(AdjacencyField):
 
 class KnownLabelField(LabelField):
     """
-    The label of a sentence. One that the vocabulary does not know, as nothing in the training data has it, raises a
-    `FormatError` where the framework's field raises a `KeyError`.
+    The label of a sentence, in the namespace `labels`. One that the vocabulary does not know, as nothing in the
+    training data has it, raises a `FormatError` where the framework's field raises a `KeyError`.
 
     # Parameters
 
@@ -94,29 +94,42 @@ class KnownLabelField(LabelField):
         Where the file has the sentence, for the message.
     sentence_id : `str`, optional (default = `None`)
         The sentence, for the message.
-    namespace : `str`, optional (default = `"labels"`)
     """
 
     __slots__ = ["_place"]
 
     def __init__(
-        self,
-        label: str,
-        name: str | None = None,
-        line: int | None = None,
-        sentence_id: str | None = None,
-        namespace: str = "labels",
+        self, label: str, name: str | None = None, line: int | None = None, sentence_id: str | None = None
     ) -> None:
-        super().__init__(label, namespace)
+        super().__init__(label)
         self._place = (name, line, sentence_id)
 
     def index(self, vocab: Vocabulary) -> None:
-        known = vocab.get_token_to_index_vocabulary(self._label_namespace)
+        known = vocab.get_token_to_index_vocabulary("labels")
         if self.label not in known:
-            kind = self._label_namespace.removesuffix("s").replace("_", " ")
-            found = f"{first_of(known) or 'none'}, found {first_of([self.label])}"
-            raise FormatError(f"expected a {kind} that the training data has, {found}", *self._place)
+            message = f"expected a label that the training data has, {first_of(known)}, found {first_of([self.label])}"
+            raise FormatError(message, *self._place)
         super().index(vocab)
+
+
+class LatentClassField(LabelField):
+    """
+    The true class of a sentence, which no model is told, in the namespace `latent_class_labels`. One that the
+    vocabulary does not know has the id one past its last.
+
+    # Parameters
+
+    latent_class : `str`
+    """
+
+    __slots__ = []
+
+    def __init__(self, latent_class: str) -> None:
+        super().__init__(latent_class, "latent_class_labels")
+
+    def index(self, vocab: Vocabulary) -> None:
+        ids = vocab.get_token_to_index_vocabulary(self._label_namespace)
+        self._label_id = ids.get(self.label, len(ids))
 
 
 class FrameField(SequenceLabelField):

@@ -44,7 +44,7 @@ def parse_object(line: str) -> dict[str, Any]:
         "label": _class(content.get("label"), "label"),
         "sentence_id": None if content.get("id") is None else str(content["id"]),
     }
-    if "latent_class" in content:
+    if content.get("latent_class") is not None:
         found["latent_class"] = _class(content["latent_class"], "latent_class")
     columns = {key: content[key] for key in ("tokens", "tags", "lemmas", "heads") if key in content}
     if "tokens" not in columns:

@@ -145,8 +145,10 @@ class LatentTreeClassifier(Model):
         self.accuracy = Accuracy()
         self.attachment_scores = AttachmentScores()
         self.v_measure = None
-        if self.composition.is_of_sentence:
-            self.v_measure = VMeasure(self.composition.num_classes, vocab.get_vocab_size("latent_class_labels"))
+        num_gold = vocab.get_vocab_size("latent_class_labels")
+        if self.composition.is_of_sentence and num_gold:
+            # And those that the training data does not have, which have one id.
+            self.v_measure = VMeasure(self.composition.num_classes, num_gold + 1)
         self.extras = Extras()
         initialize(self, initializer)
 
@@ -171,8 +173,8 @@ class LatentTreeClassifier(Model):
             `(batch, length, length)` int64, `[modifier, head]`: -1 where `tokens` has no gold arc. Where the structure
             is no tree it is not used.
         latent_class : `torch.Tensor`, optional (default = `None`)
-            `(batch,)` int64: the true class of each sentence, for evaluation alone. Where the structure is no class it
-            is not used.
+            `(batch,)` int64: the true class of each sentence (of `tokens`), for evaluation alone. It is not used where
+            the structure is no class, or the training data had no true ones.
         metadata : `List[Dict[str, Any]]`, optional (default = `None`)
 
         # Returns

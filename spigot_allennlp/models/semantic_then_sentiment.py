@@ -151,6 +151,8 @@ class SemanticThenSentiment(Model):
         metadata: Optional[list[dict[str, Any]]] = None,
         task: Optional[list[str]] = None,
         frames: Optional[torch.Tensor] = None,
+        tree: Optional[torch.Tensor] = None,
+        latent_class: Optional[torch.Tensor] = None,
     ) -> dict[str, torch.Tensor]:
         """
         # Parameters
@@ -165,6 +167,8 @@ class SemanticThenSentiment(Model):
             Not used; the framework's multi-task reader gives it.
         frames : `torch.Tensor`, optional (default = `None`)
             `(batch, length)` int64, as the parser takes them.
+        tree, latent_class : `torch.Tensor`, optional (default = `None`)
+            Not used; data for the [latent tree classifier](./latent_tree_classifier.md) may have them.
 
         # Returns
 

@@ -6,7 +6,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import Batch, Instance, Token, Vocabulary
 from allennlp.data.fields import ListField, TextField
 
-from spigot_allennlp.data.fields import ArcField, ForbiddenArcs, FrameField, KnownLabelField
+from spigot_allennlp.data.fields import ArcField, ForbiddenArcs, FrameField, KnownLabelField, LatentClassField
 from spigot_allennlp.data.format_error import FormatError
 
 
@@ -156,8 +156,16 @@ def test_a_label_that_the_vocabulary_does_not_know_is_named():
     assert known.as_tensor({}).item() == vocab.get_token_index("1", "labels")
     with pytest.raises(FormatError, match=r"^dev\.txt, line 3, sentence '7': expected a label that .* found '2'$"):
         KnownLabelField("2", "dev.txt", 3, "7").index(vocab)
-    with pytest.raises(FormatError, match=r"a latent class label that .* has, none, found '2'$"):
-        KnownLabelField("2", namespace="latent_class_labels").index(vocab)
+
+
+def test_a_latent_class_that_the_vocabulary_does_not_know_is_another_one():
+    vocab = Vocabulary.from_instances(Instance({"latent_class": LatentClassField(name)}) for name in ("a", "b"))
+    ids = {}
+    for name in ("a", "b", "c", "d"):
+        field = LatentClassField(name)
+        field.index(vocab)
+        ids[name] = field.as_tensor({}).item()
+    assert {ids["a"], ids["b"]} == {0, 1} and ids["c"] == ids["d"] == 2
 
 
 def test_forbidden_arcs():

@@ -85,7 +85,7 @@ def test_what_some_sentences_have_and_others_not(first, second, message, tmp_pat
         ('{"label": 1, "sentence": "x", "tag": []}', "expected keys among .* found 'tag'"),
         ('{"sentence": "x"}', "expected a label"),
         ('{"label": true, "sentence": "x"}', "expected a label"),
-        ('{"label": 1, "sentence": "x", "latent_class": null}', "expected a latent_class, a string or a whole number"),
+        ('{"label": 1, "sentence": "x", "latent_class": 0.5}', "expected a latent_class, a string or a whole number"),
         ('{"label": 1}', "expected a sentence, or tokens"),
         ('{"label": 1, "sentence": "x", "tokens": ["x"]}', "expected a sentence, or tokens"),
         ('{"label": 1, "premise": "x"}', "a premise and a hypothesis"),

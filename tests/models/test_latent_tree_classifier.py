@@ -141,6 +141,20 @@ class TestLatentTreeClassifier(ModelTestCase):
         chosen = iter([[2, 0, 0, 1]])
         assert model(**without)["loss"] == loss and "v_measure" not in model.get_metrics()
 
+    def test_true_latent_classes_of_other_data_than_the_training_data_has(self):
+        reader, columns = SentimentReader(), (["x", "y"], ["X", "X"], ["x", "y"])
+        known, other = (reader.text_to_instance(*columns, label="0", latent_class=name) for name in ("a", "z"))
+        plain = reader.text_to_instance(*columns, label="0")
+        for instance in (known, other, plain):
+            reader.apply_token_indexers(instance)
+        model = build(Vocabulary.from_instances([known]), **over("latent_class")).eval()
+        model(**tensors(model, [known, other]))
+        assert model.get_metrics()["v_measure"] == 0.0  # two classes, of which one is chosen for both
+        model = build(Vocabulary.from_instances([plain]), **over("latent_class")).eval()
+        other.indexed = False
+        model(**tensors(model, [other]))
+        assert model.get_metrics().keys() == {"accuracy"}
+
     def test_a_latent_class_does_not_depend_on_the_batch(self):
         self.model = build(self.vocab, **over("latent_class"))
         self.ensure_batch_predictions_are_consistent(["loss", "mask", "chosen", "arc_weights"])

@@ -127,6 +127,17 @@ class TestSemanticThenSentiment(ModelTestCase):
             scores = parser.score(parser.encode(self.labelled["tokens"])[0])
             parser.arc_scorer.weight *= 10 * scores.arcs.mean().sign()
 
+    def test_what_only_the_third_pipeline_uses_may_be_there(self):
+        reader, columns = SentimentReader(), (["It", "works"], ["P", "V"], ["it", "work"])
+        known, plain = (
+            reader.text_to_instance(*columns, label="1", **more)
+            for more in ({"heads": [2, 0], "latent_class": "x"}, {})
+        )
+        for instance in (known, plain):
+            reader.apply_token_indexers(instance)
+        self.model.eval()
+        assert self.forward(self.model, [known])["loss"] == self.forward(self.model, [plain])["loss"]
+
     def test_improbable_arcs_are_no_parts(self):
         self.model.eval()
         parser, tokens = self.model.semantic_parser, self.labelled["tokens"]

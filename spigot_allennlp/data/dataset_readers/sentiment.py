@@ -6,7 +6,7 @@ from allennlp.common.checks import ConfigurationError
 from allennlp.data import DatasetReader, Instance
 
 from spigot_allennlp.data.dataset_readers.sentence_reader import SentenceReader
-from spigot_allennlp.data.fields import KnownLabelField
+from spigot_allennlp.data.fields import KnownLabelField, LatentClassField
 from spigot_allennlp.data.format_error import FormatError
 from spigot_allennlp.data.sentiment import SentimentSentence, read_sentiment
 from spigot_allennlp.data.tagger import TaggedSentence, Tagger
@@ -133,7 +133,7 @@ class SentimentReader(SentenceReader):
         hypothesis : `TaggedSentence`, optional (default = `None`)
             The second sentence of a pair.
         latent_class : `str`, optional (default = `None`)
-            The true class of the sentence, for evaluation.
+            The true class of the sentence, of a pair that of the premise, for evaluation.
 
         # Returns
 
@@ -148,8 +148,7 @@ class SentimentReader(SentenceReader):
             `[modifier, head]`, its arcs without labels.
         hypothesis : `TextField`, of a pair
             And `hypothesis_tokens`, `hypothesis_lemmas` and `hypothesis_tags` among the metadata.
-        latent_class : `KnownLabelField`, if one is given
-            In the namespace `latent_class_labels`.
+        latent_class : `LatentClassField`, if one is given
         """
         deprels = None if heads is None else ["_"] * len(heads)
         fields = self.make_fields(tokens, tags, lemmas, heads, deprels, sentence_id=sentence_id)
@@ -161,5 +160,5 @@ class SentimentReader(SentenceReader):
         if label is not None:
             fields["label"] = KnownLabelField(label, name, line, sentence_id)
         if latent_class is not None:
-            fields["latent_class"] = KnownLabelField(latent_class, name, line, sentence_id, "latent_class_labels")
+            fields["latent_class"] = LatentClassField(latent_class)
         return Instance(fields)

@@ -1,5 +1,6 @@
 import torch
 from allennlp.training.metrics import Metric
+from torch.nn.functional import one_hot
 
 from spigot_allennlp.training.metrics.counting_metric import CountingMetric
 
@@ -34,7 +35,7 @@ class VMeasure(CountingMetric):
         """
         predicted, gold = self.detach_tensors(predicted, gold)
         cell = predicted * self._num_gold + gold
-        self.count(*(cell == number for number in range(len(self._counts))))
+        self.count(*one_hot(cell, len(self._counts)).unbind(1))
 
     def get_metric(self, reset: bool = False) -> dict[str, float]:
         """`v_measure`, if there were any."""
@@ -44,7 +45,7 @@ class VMeasure(CountingMetric):
         table = torch.tensor(counts, dtype=torch.double).view(-1, self._num_gold)
         both, apart = _entropy(table), _entropy(table.sum(dim=0)) + _entropy(table.sum(dim=1))
         # Two partitions of one class each are the same.
-        return {"v_measure": 2 * (apart - both) / apart if apart else 1.0}
+        return {"v_measure": max(0.0, 2 * (apart - both) / apart) if apart else 1.0}
 
 
 def _entropy(counts: torch.Tensor) -> float:
