@@ -4,8 +4,9 @@ Whether what a method sends back through a tree asks for the gold tree: many met
     python -m benchmarks.gradient_direction output/few_trees/model.tar.gz dev.sdp
 
 For each method the cosine between what stands for the gradient of the second stage's loss on the first stage's scores,
-and the gradient of the loss of gold trees: its mean ± the standard error, over all sentences, and over those
-whose best tree is not the gold one. Weights are the same for all methods, and nothing is trained.
+and the gradient of the loss of gold trees: its mean ± the standard error and the number of sentences, over all to which
+something comes back, and over those of them whose best tree is wrong, and right. Weights are the same for all methods,
+and nothing is trained.
 """
 
 import argparse
@@ -22,7 +23,6 @@ from spigot_allennlp.training.latent import find_layer, read_latent
 METHODS = {
     "spigot": {"type": "spigot"},
     "spigot, not clipped": {"type": "spigot", "max_gradient_norm": None},
-    "spigot, step 0.1": {"type": "spigot", "step_size": 0.1},
     "spigot, polytope exact": {"type": "spigot", "polytope": "exact"},
     "straight_through": {"type": "straight_through"},
     "spigot_ce": {"type": "spigot_ce", "max_gradient_norm": 1.0},
@@ -37,7 +37,7 @@ METHODS = {
 def summary(cosines: list[float]) -> str:
     if len(cosines) < 2:
         return "-"
-    return f"{mean(cosines):.3f} ± {stdev(cosines) / len(cosines) ** 0.5:.3f}"
+    return f"{mean(cosines):.3f} ± {stdev(cosines) / len(cosines) ** 0.5:.3f} ({len(cosines)})"
 
 
 def main() -> None:
@@ -49,14 +49,18 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     archive = load_archive(arguments.archive)
     instances = list(archive.validation_dataset_reader.read(arguments.data))
-    structure = find_layer(archive.model).structure
+    layer = find_layer(archive.model)
+    if layer is None:
+        parser.error(f"expected a pipeline in {arguments.archive}, found {type(archive.model).__name__}")
 
-    print(f"{'':28}{'all sentences':>18}{'best tree wrong':>18}")
+    print(f"{'':24}{'all':>22}{'best tree wrong':>22}{'best tree right':>22}")
     for name, settings in METHODS.items():
-        archive.model.intermediate = StructuredArgmax.from_params(Params({**settings}), structure=structure)
+        archive.model.intermediate = StructuredArgmax.from_params(Params({**settings}), structure=layer.structure)
         found = [latent for latent in read_latent(archive.model, instances) if latent.cosine is not None]
-        wrong = [latent.cosine for latent in found if latent.cells != latent.gold]
-        print(f"{name:28}{summary([latent.cosine for latent in found]):>18}{summary(wrong):>18}", flush=True)
+        parts = [[], []]
+        for latent in found:
+            parts[latent.cells == latent.gold].append(latent.cosine)
+        print(f"{name:24}" + "".join(f"{summary(part):>22}" for part in (parts[0] + parts[1], *parts)), flush=True)
 
 
 if __name__ == "__main__":
