@@ -42,6 +42,7 @@ NAMES = {
         "spigot_frame_f1",
         "spigot_pruning",
         "spigot_outside_trees",
+        "spigot_v_measure",
     },
     TokenEmbedder: {"spigot_word_dropout", "spigot_embedding"},
     TextFieldEmbedder: {"spigot_word_dropout"},
