@@ -45,6 +45,15 @@ def tensors(model: Model, instances) -> dict:
     return batch.as_tensor_dict()
 
 
+def sentences_of(*latent_classes: str | None) -> list:
+    """The same sentence, with each of these as its true class."""
+    reader, columns = SentimentReader(), (["x", "y"], ["X", "X"], ["x", "y"])
+    instances = [reader.text_to_instance(*columns, label="0", latent_class=one) for one in latent_classes]
+    for instance in instances:
+        reader.apply_token_indexers(instance)
+    return instances
+
+
 @pytest.fixture
 def pairs() -> list:
     reader = SentimentReader()
@@ -118,10 +127,7 @@ class TestLatentTreeClassifier(ModelTestCase):
             model.composition.layers.weight.data = alone
 
     def test_true_latent_classes_are_measured_whatever_their_names(self):
-        reader, columns = SentimentReader(), (["x", "y"], ["X", "X"], ["x", "y"])
-        instances = [reader.text_to_instance(*columns, label="0", latent_class=name) for name in ("a", "b", "b", "c")]
-        for instance in instances:
-            reader.apply_token_indexers(instance)
+        instances = sentences_of("a", "b", "b", "c")
         model = build(Vocabulary.from_instances(instances), **over("latent_class"))
         chosen = iter([[2, 0, 0, 1], [0, 0, 0, 0]])
 
@@ -142,11 +148,7 @@ class TestLatentTreeClassifier(ModelTestCase):
         assert model(**without)["loss"] == loss and "v_measure" not in model.get_metrics()
 
     def test_true_latent_classes_of_other_data_than_the_training_data_has(self):
-        reader, columns = SentimentReader(), (["x", "y"], ["X", "X"], ["x", "y"])
-        known, other = (reader.text_to_instance(*columns, label="0", latent_class=name) for name in ("a", "z"))
-        plain = reader.text_to_instance(*columns, label="0")
-        for instance in (known, other, plain):
-            reader.apply_token_indexers(instance)
+        known, other, plain = sentences_of("a", "z", None)
         model = build(Vocabulary.from_instances([known]), **over("latent_class")).eval()
         model(**tensors(model, [known, other]))
         assert model.get_metrics()["v_measure"] == 0.0  # two classes, of which one is chosen for both

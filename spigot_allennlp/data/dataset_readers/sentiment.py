@@ -78,8 +78,9 @@ class SentimentReader(SentenceReader):
             )
             kind = kind or found
             if found != kind:
-                before, here = zip(*(pair for pair in zip(kind, found, strict=True) if len(set(pair)) > 1), strict=True)
-                message = f"expected {' and '.join(before)}, as in the sentences before, found {' and '.join(here)}"
+                differing = [pair for pair in zip(kind, found, strict=True) if pair[0] != pair[1]]
+                before, here = map(" and ".join, zip(*differing, strict=True))
+                message = f"expected {before}, as in the sentences before, found {here}"
                 raise FormatError(message, name, sentence.line, sentence.sentence_id)
             if sentence.is_tree and self._granularity == "2-class":
                 if sentence.label not in _BINARY:
