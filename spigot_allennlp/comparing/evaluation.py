@@ -76,7 +76,8 @@ def evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], c
     archive_file : `str` or `PathLike`
         A model of this package.
     data : `str` or `Mapping[str, str]`
-        The file to read with the archive's validation reader; for a reader of several tasks, a file for each of them.
+        The file to read with the archive's validation reader; for a reader of several tasks, a file for each of them,
+        or for some.
     cuda_device : `int`, optional (default = `-1`)
 
     # Raises
@@ -119,7 +120,12 @@ def _evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], 
 
 
 def read_instances(reader: DatasetReader, data: str | Mapping[str, str]) -> Iterator[Instance]:
-    """The instances of a file or, for a reader of several tasks, of a file for each of them."""
+    """
+    The instances of a file or, for a reader of several tasks, of a file for each of them. The file of a single task is
+    also one for a reader of that task alone.
+    """
+    if isinstance(data, Mapping) and len(data) == 1 and not isinstance(reader, MultiTaskDatasetReader):
+        (data,) = data.values()
     if isinstance(reader, MultiTaskDatasetReader) != isinstance(data, Mapping):
         expected = "a file"
         if isinstance(reader, MultiTaskDatasetReader):

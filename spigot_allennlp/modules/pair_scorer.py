@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import torch
@@ -56,9 +57,9 @@ class MlpPairScorer(PairScorer):
     `v . tanh(W2 tanh(W_row x_i + W_column x_j + b1) + b2)`, the scorer of
     [Peng, Thomson and Smith (2018)](https://aclanthology.org/P18-1173/), section 4.
 
-    Memory: the scores. What is hidden of a pair is computed anew in the backward pass, and only where its scores have a
-    gradient; few labels have one. With dropout, six tensors of `(batch, length, length, hidden_dim)` stay instead. No
-    second derivatives.
+    Memory: the scores and, of arcs, up to 32 MiB of what is hidden. The rest of that is computed anew in the backward
+    pass, and only of pairs whose scores have a gradient; few labels have one. With dropout, six tensors of
+    `(batch, length, length, hidden_dim)` stay instead. No second derivatives.
     """
 
     def __init__(self, input_dim: int, num_labels: Optional[int] = None, hidden_dim: int = 100, dropout: float = 0.0):
@@ -105,6 +106,10 @@ class BiaffinePairScorer(PairScorer):
         return torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1)
 
 
+_KEPT_VALUES = 2**22
+"""Of each hidden layer of arcs, how many values are kept for the backward pass: 16 MiB in float32."""
+
+
 class _PairMlp(torch.autograd.Function):
     """`v . tanh(W tanh(rows[b, i] + columns[b, j]) + bias)` of every pair, a few thousand pairs at a time."""
 
@@ -117,41 +122,60 @@ class _PairMlp(torch.autograd.Function):
         pair_bias: torch.Tensor,
         weight: torch.Tensor,
     ) -> torch.Tensor:
-        ctx.save_for_backward(rows, columns, pair_weight, pair_bias, weight)
         batch, length, _ = rows.shape
         scores = rows.new_empty(batch * length * length, len(weight))
-        size = _chunk_size(rows)
+        size, kept = _chunk_size(rows), []
         for start in range(0, len(scores), size):
             chunk = scores[start : start + size]
             pairs = torch.arange(start, start + len(chunk), device=rows.device)
-            _, _, _, hidden = _hidden(pairs, rows, columns, pair_weight, pair_bias)
-            torch.mm(hidden, weight.T, out=chunk)
+            hidden = _hidden(pairs, rows, columns, pair_weight, pair_bias)
+            torch.mm(hidden[-1], weight.T, out=chunk)
+            # Nearly every arc has a gradient, so what is hidden of it will be needed again.
+            if len(weight) == 1 and (start + len(chunk)) * rows.size(-1) <= _KEPT_VALUES:
+                kept.extend(hidden)
+        ctx.save_for_backward(rows, columns, pair_weight, pair_bias, weight, *kept)
         return scores.view(batch, length, length, len(weight))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        rows, columns, pair_weight, pair_bias, weight = ctx.saved_tensors
+        inputs, kept = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        rows, _, pair_weight, _, weight = inputs
         # Sums over chunks are kept in float32 at least. Rows and columns: (batch * length, hidden_dim)
         dtype = torch.promote_types(rows.dtype, torch.float32)
-        sums = [torch.zeros_like(tensor, dtype=dtype) for tensor in ctx.saved_tensors]
+        sums = [torch.zeros_like(tensor, dtype=dtype) for tensor in inputs]
         d_rows, d_columns, d_pair_weight, d_pair_bias, d_weight = sums
         # Shape: (batch * length * length, num_labels)
         d_scores = d_scores.flatten(0, 2)
-        for pairs in (d_scores != 0).any(dim=1).nonzero().squeeze(1).split(_chunk_size(rows)):
-            row, column, first, second = _hidden(pairs, rows, columns, pair_weight, pair_bias)
-            d_output = d_scores.index_select(0, pairs)
+        for d_output, (row, column, first, second) in _chunks(d_scores, inputs, kept):
             d_weight += d_output.T @ second
             # Through tanh: its derivative is 1 - tanh^2.
             d_second = d_output @ weight
-            d_second.addcmul_(d_second, second.square_(), value=-1)
+            d_second.addcmul_(d_second, second.square(), value=-1)
             d_pair_bias += d_second.sum(dim=0)
             d_pair_weight += d_second.T @ first
             d_first = d_second @ pair_weight
-            d_first = d_first.addcmul_(d_first, first.square_(), value=-1).to(dtype)
+            d_first = d_first.addcmul_(d_first, first.square(), value=-1).to(dtype)
             d_rows.flatten(0, 1).index_add_(0, row, d_first)
             d_columns.flatten(0, 1).index_add_(0, column, d_first)
         return tuple(total.to(rows.dtype) for total in sums)
+
+
+def _chunks(
+    d_scores: torch.Tensor, inputs: tuple[torch.Tensor, ...], kept: tuple[torch.Tensor, ...]
+) -> Iterator[tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
+    """The gradient of some pairs' scores, and what `_hidden` returns of them, kept from the forward pass or anew."""
+    start = 0
+    for first in range(0, len(kept), 4):
+        hidden = kept[first : first + 4]
+        stop = start + len(hidden[0])
+        yield d_scores[start:stop], hidden
+        start = stop
+    if start == len(d_scores):
+        return
+    others = start + (d_scores[start:] != 0).any(dim=1).nonzero().squeeze(1)
+    for pairs in others.split(_chunk_size(inputs[0])):
+        yield d_scores.index_select(0, pairs), _hidden(pairs, *inputs[:4])
 
 
 def _chunk_size(rows: torch.Tensor) -> int:

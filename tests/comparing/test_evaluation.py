@@ -50,6 +50,12 @@ def test_of_a_latent_tree(latent_archive):
     assert set(found.right) == {"accuracy", "uas", "uem"}
 
 
+def test_the_file_of_one_task_is_for_readers_of_several_and_of_that_alone(latent_archive, sentiment_archive):
+    assert evaluate(latent_archive, {"sentiment": EXPRESSIONS}) == evaluate(latent_archive, EXPRESSIONS)
+    found = evaluate(sentiment_archive, {"sentiment": TASKS["sentiment"]})
+    assert found.sentences and all("label" in gold for gold in found.sentences)
+
+
 def test_it_is_written_and_read_again_unless_the_data_are_others(latent_archive, tmp_path):
     found = evaluate(latent_archive, EXPRESSIONS)
     found.write(tmp_path / "evaluation.json", EXPRESSIONS)

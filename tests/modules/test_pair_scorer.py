@@ -105,13 +105,35 @@ def test_mlp_in_half_precision(dtype):
         assert (one - other).norm() < 0.03 * other.norm()
 
 
-def test_mlp_keeps_no_hidden_layers():
-    """Of the tensors that wait for the backward pass, none is as large as the scores."""
-    scorer, rows, columns = mlp_with_vectors()
+def kept_for_backward(scorer, rows, columns):
+    """The scores, and how many values each tensor has that waits for the backward pass."""
     sizes = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda t: t):
         scores = scorer(rows, columns)
-    assert 0 < max(sizes) < scores.numel()
+    return scores, sizes
+
+
+def test_mlp_keeps_no_hidden_layers_of_labels():
+    scores, kept = kept_for_backward(*mlp_with_vectors())
+    assert 0 < max(kept) < scores.numel()
+
+
+@pytest.mark.parametrize("kept_pairs", [0, 2048, 4999, 5000])
+def test_mlp_keeps_hidden_layers_of_arcs_within_a_limit(monkeypatch, kept_pairs):
+    """And has the same gradient, whichever chunks of 2,048 pairs are kept."""
+    scorer = MlpPairScorer(input_dim=5, hidden_dim=128)
+    rows, columns = torch.randn(2, 2, 50, 5, requires_grad=True).unbind()
+    expected = plain_mlp(scorer, rows, columns).squeeze(-1)
+    monkeypatch.setattr("spigot_allennlp.modules.pair_scorer._KEPT_VALUES", 0)
+    _, least = kept_for_backward(scorer, rows, columns)
+    monkeypatch.setattr("spigot_allennlp.modules.pair_scorer._KEPT_VALUES", kept_pairs * 128)
+    scores, kept = kept_for_backward(scorer, rows, columns)
+    # Two layers, and where the pair's tokens are.
+    assert sum(kept) - sum(least) == (kept_pairs if kept_pairs == 5000 else kept_pairs // 2048 * 2048) * (2 * 128 + 2)
+    d_scores = torch.randn_like(scores) * (torch.rand(scores.shape) < 0.9)
+    actual = gradients(scores, d_scores, scorer, rows, columns)
+    for one, other in zip(actual, gradients(expected, d_scores, scorer, rows, columns), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("batch", "length"), [(0, 4), (2, 0)])
