@@ -123,79 +123,77 @@ class _PairMlp(torch.autograd.Function):
         weight: torch.Tensor,
     ) -> torch.Tensor:
         batch, length, _ = rows.shape
-        scores = rows.new_empty(batch * length * length, len(weight))
-        size, kept = _chunk_size(rows), []
-        for start in range(0, len(scores), size):
-            chunk = scores[start : start + size]
-            pairs = torch.arange(start, start + len(chunk), device=rows.device)
-            hidden = _hidden(pairs, rows, columns, pair_weight, pair_bias)
-            torch.mm(hidden[-1], weight.T, out=chunk)
-            # Nearly every arc has a gradient, so what is hidden of it will be needed again.
-            if len(weight) == 1 and (start + len(chunk)) * rows.size(-1) <= _KEPT_VALUES:
-                kept.extend(hidden)
+        scores = rows.new_empty(batch, length, length, len(weight))
+        # Nearly every arc has a gradient, so what is hidden of it will be needed again.
+        room, kept = _KEPT_VALUES if len(weight) == 1 else 0, []
+        for sentences, tokens in _blocks(rows):
+            sums = rows[sentences, tokens].unsqueeze(2) + columns[sentences].unsqueeze(1)
+            first, second = _hidden(sums.flatten(0, 2), pair_weight, pair_bias)
+            torch.mm(second, weight.T, out=scores[sentences, tokens].view(-1, len(weight)))
+            room -= first.numel()
+            if room >= 0:
+                kept += [first, second]
         ctx.save_for_backward(rows, columns, pair_weight, pair_bias, weight, *kept)
-        return scores.view(batch, length, length, len(weight))
+        return scores
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
         inputs, kept = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
-        rows, _, pair_weight, _, weight = inputs
-        # Sums over chunks are kept in float32 at least. Rows and columns: (batch * length, hidden_dim)
+        rows, columns, pair_weight, pair_bias, weight = inputs
+        # Sums over blocks are kept in float32 at least.
         dtype = torch.promote_types(rows.dtype, torch.float32)
         sums = [torch.zeros_like(tensor, dtype=dtype) for tensor in inputs]
         d_rows, d_columns, d_pair_weight, d_pair_bias, d_weight = sums
-        # Shape: (batch * length * length, num_labels)
-        d_scores = d_scores.flatten(0, 2)
-        for d_output, (row, column, first, second) in _chunks(d_scores, inputs, kept):
-            d_weight += d_output.T @ second
-            # Through tanh: its derivative is 1 - tanh^2.
+
+        def through(d_output: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            """From the gradient of some pairs' scores to that of what their first layer sums."""
+            d_weight.add_(d_output.T @ second)
+            # The derivative of tanh is 1 - tanh^2.
             d_second = d_output @ weight
             d_second.addcmul_(d_second, second.square(), value=-1)
-            d_pair_bias += d_second.sum(dim=0)
-            d_pair_weight += d_second.T @ first
+            d_pair_bias.add_(d_second.sum(dim=0))
+            d_pair_weight.add_(d_second.T @ first)
             d_first = d_second @ pair_weight
-            d_first = d_first.addcmul_(d_first, first.square(), value=-1).to(dtype)
+            return d_first.addcmul_(d_first, first.square(), value=-1).to(dtype)
+
+        for (sentences, tokens), first, second in zip(_blocks(rows), kept[::2], kept[1::2], strict=False):
+            block = d_scores[sentences, tokens]
+            d_first = through(block.flatten(0, 2), first, second).view(*block.shape[:3], -1)
+            d_rows[sentences, tokens] += d_first.sum(dim=2)
+            d_columns[sentences] += d_first.sum(dim=1)
+
+        # Of the others, pairs that have a gradient. Shape: (batch * length * length, num_labels)
+        d_scores, length = d_scores.flatten(0, 2), rows.size(1)
+        start = sum(map(len, kept[::2]))
+        pairs = start + (d_scores[start:] != 0).any(dim=1).nonzero().squeeze(1)
+        for chunk in pairs.split(_chunk_size(rows)) if len(pairs) else ():
+            row = chunk // length
+            column = row // length * length + chunk % length
+            # Shape of rows and columns: (batch * length, hidden_dim)
+            to_be_hidden = rows.flatten(0, 1).index_select(0, row) + columns.flatten(0, 1).index_select(0, column)
+            d_first = through(d_scores.index_select(0, chunk), *_hidden(to_be_hidden, pair_weight, pair_bias))
             d_rows.flatten(0, 1).index_add_(0, row, d_first)
             d_columns.flatten(0, 1).index_add_(0, column, d_first)
         return tuple(total.to(rows.dtype) for total in sums)
 
 
-def _chunks(
-    d_scores: torch.Tensor, inputs: tuple[torch.Tensor, ...], kept: tuple[torch.Tensor, ...]
-) -> Iterator[tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
-    """The gradient of some pairs' scores, and what `_hidden` returns of them, kept from the forward pass or anew."""
-    start = 0
-    for first in range(0, len(kept), 4):
-        hidden = kept[first : first + 4]
-        stop = start + len(hidden[0])
-        yield d_scores[start:stop], hidden
-        start = stop
-    if start == len(d_scores):
-        return
-    others = start + (d_scores[start:] != 0).any(dim=1).nonzero().squeeze(1)
-    for pairs in others.split(_chunk_size(inputs[0])):
-        yield d_scores.index_select(0, pairs), _hidden(pairs, *inputs[:4])
+def _blocks(rows: torch.Tensor) -> Iterator[tuple[slice, slice]]:
+    """All pairs in order: those of some sentences' tokens, or of some tokens of a sentence, with all of theirs."""
+    batch, length, _ = rows.shape
+    size = _chunk_size(rows)
+    num_sentences, num_tokens = max(1, size // max(1, length**2)), max(1, min(length, size // max(1, length)))
+    for sentence in range(0, batch, num_sentences):
+        for token in range(0, length, num_tokens):
+            yield slice(sentence, sentence + num_sentences), slice(token, token + num_tokens)
 
 
 def _chunk_size(rows: torch.Tensor) -> int:
     """As many pairs at a time as a CPU's cache can hold the hidden layers of; a GPU prefers more."""
-    return max(1, (2**18 if rows.is_cpu else 2**26) // rows.size(-1))
+    return max(1, (2**18 if rows.is_cpu else 2**26) // max(1, rows.size(-1)))
 
 
-def _hidden(
-    pairs: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, pair_weight: torch.Tensor, pair_bias: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    """Of pairs, numbered over the batch: where their rows and columns are, `(pairs,)`, and both hidden layers."""
-    length = rows.size(1)
-    row = pairs // length
-    column = row // length * length + pairs % length
-    first = _tanh_(rows.flatten(0, 1).index_select(0, row).add_(columns.flatten(0, 1).index_select(0, column)))
-    return row, column, first, _tanh_(torch.addmm(pair_bias, first, pair_weight.T))
-
-
-def _tanh_(values: torch.Tensor) -> torch.Tensor:
-    if values.is_cpu and values.dtype == torch.float32:
-        # Equal to 1e-7 or so, in a fourth of the time that torch's own tanh takes.
-        return values.mul_(2).sigmoid_().sub_(0.5).mul_(2)
-    return values.tanh_()
+def _hidden(sums: torch.Tensor, pair_weight: torch.Tensor, pair_bias: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Both hidden layers of pairs, `(pairs, hidden_dim)`, from sums of their row and column, which are overwritten."""
+    first = sums.tanh_()
+    return first, torch.addmm(pair_bias, first, pair_weight.T).tanh_()
