@@ -4,9 +4,10 @@ Training steps of several checkouts of this package, in turns: whatever else the
     git worktree add --detach ../before <commit>
     python -m benchmarks.in_turns training_configs/syntactic_then_semantic/ewt_spigot.jsonnet ../before .
 
-Each checkout has a process of its own, which trains its own version of the config's model on the same batches of
-training data (as long as the versions read data and draw numbers alike). One table, of the time and the CPU time of a
-step; ratios are those of the first checkout's time to a checkout's, so more than 1 is faster than the first.
+Each checkout has a process of its own, in its folder, which trains its own version of the config's model on its own
+batches of training data. These are the same if the versions read data and make batches alike: how many tokens each has
+is compared. Paths of data are to be absolute. One table, of the time and the CPU time of a step; ratios are those of
+the first checkout's time to a checkout's, so more than 1 is faster than the first.
 """
 
 import argparse
@@ -22,12 +23,16 @@ from pathlib import Path
 
 
 def work(config: str, threads: int, num_batches: int, instances: int) -> None:
-    """Reads numbers of batches from standard input, and answers each with the seconds of a step, and of CPU."""
+    """
+    Prints how many tokens each batch has; then reads numbers of batches from standard input, and answers each with the
+    seconds of a step, and of CPU.
+    """
     import torch
     from allennlp.common import Params
     from allennlp.common.util import prepare_environment
     from allennlp.data import DataLoader, DatasetReader, Vocabulary
     from allennlp.models import Model
+    from allennlp.nn.util import get_text_field_mask
     from allennlp.training.optimizers import Optimizer
 
     # Older versions register everything when they are imported.
@@ -40,10 +45,12 @@ def work(config: str, threads: int, num_batches: int, instances: int) -> None:
     loader = DataLoader.from_params(params["data_loader"], reader=reader, data_path=params["train_data_path"])
     vocab = Vocabulary.from_params(params["vocabulary"], instances=loader.iter_instances())
     loader.index_with(vocab)
+    batches = list(itertools.islice(loader, num_batches))
+    if len(batches) < num_batches:
+        raise SystemExit(f"expected {num_batches} batches in {instances} sentences, found {len(batches)}")
     model = Model.from_params(params["model"], vocab=vocab).train()
     optimizer = Optimizer.from_params(params["trainer"]["optimizer"], model_parameters=list(model.named_parameters()))
-    batches = list(itertools.islice(loader, num_batches))
-    print("ready", flush=True)
+    print("tokens", *(int(get_text_field_mask(batch["tokens"]).sum()) for batch in batches), flush=True)
     for number in sys.stdin:
         start, cpu = time.perf_counter(), time.process_time()
         model(**batches[int(number)])["loss"].backward()
@@ -52,15 +59,16 @@ def work(config: str, threads: int, num_batches: int, instances: int) -> None:
         print(time.perf_counter() - start, time.process_time() - cpu, flush=True)
 
 
-def start(checkout: str, arguments: list[str]) -> subprocess.Popen:
+def start(checkout: str, arguments: list[str]) -> tuple[subprocess.Popen, str]:
+    """The process of a checkout, and how many tokens its batches have."""
     command = [sys.executable, str(Path(__file__).resolve()), *arguments, "--worker"]
     environment = {**os.environ, "PYTHONPATH": str(Path(checkout).resolve())}
     pipe = subprocess.PIPE
     worker = subprocess.Popen(command, cwd=checkout, env=environment, stdin=pipe, stdout=pipe, text=True)
-    while (line := worker.stdout.readline()) != "ready\n":
+    while not (line := worker.stdout.readline()).startswith("tokens"):
         if not line:
             raise SystemExit(f"{checkout}: the training could not be set up")
-    return worker
+    return worker, line
 
 
 def main() -> None:
@@ -78,13 +86,18 @@ def main() -> None:
 
     options = ["threads", "batches", "instances"]
     given = [arguments.config, *(f"--{name}={getattr(arguments, name)}" for name in options)]
-    workers = {checkout: start(checkout, given) for checkout in arguments.checkouts}
+    started = {checkout: start(checkout, given) for checkout in arguments.checkouts}
+    if len({tokens for _, tokens in started.values()}) > 1:
+        print("the batches differ:", *(f"{checkout}: {tokens}" for checkout, (_, tokens) in started.items()), sep="\n")
+    workers = {checkout: worker for checkout, (worker, _) in started.items()}
     seconds: dict[str, list[list[float]]] = {checkout: [] for checkout in workers}
     for _, number in itertools.product(range(arguments.rounds + 1), range(arguments.batches)):
         for checkout in random.sample(list(workers), len(workers)):
             workers[checkout].stdin.write(f"{number}\n")
             workers[checkout].stdin.flush()
-            seconds[checkout].append(list(map(float, workers[checkout].stdout.readline().split())))
+            if not (answer := workers[checkout].stdout.readline()):
+                raise SystemExit(f"{checkout}: the training ended early")
+            seconds[checkout].append(list(map(float, answer.split())))
     for worker in workers.values():
         worker.stdin.close()
 

@@ -77,7 +77,7 @@ def evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], c
         A model of this package.
     data : `str` or `Mapping[str, str]`
         The file to read with the archive's validation reader; for a reader of several tasks, a file for each of them,
-        or for some.
+        or for some. A file for one task alone is read by a reader of one task too.
     cuda_device : `int`, optional (default = `-1`)
 
     # Raises
@@ -121,8 +121,8 @@ def _evaluate(archive_file: str | PathLike[str], data: str | Mapping[str, str], 
 
 def read_instances(reader: DatasetReader, data: str | Mapping[str, str]) -> Iterator[Instance]:
     """
-    The instances of a file or, for a reader of several tasks, of a file for each of them. The file of a single task is
-    also one for a reader of that task alone.
+    The instances of a file or, for a reader of several tasks, of a file for each of them. The file of a single task,
+    whatever its name, is also one for a reader of one task.
     """
     if isinstance(data, Mapping) and len(data) == 1 and not isinstance(reader, MultiTaskDatasetReader):
         (data,) = data.values()

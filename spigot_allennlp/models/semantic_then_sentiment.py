@@ -56,7 +56,8 @@ class SemanticThenSentiment(Model):
     features : `GraphFeatures`, optional
         Joins tokens with their heads and roles; its `input_dim` and `num_labels` are filled in.
     seq2vec_encoder : `Seq2VecEncoder`, optional (default = "bag_of_embeddings", which sums)
-        Makes one vector of a sentence's tokens, ROOT left out.
+        Makes one vector of a sentence's tokens, ROOT left out. A sum may be too large for a tanh in `feedforward`; the
+        configs of this package take the mean.
     feedforward : `FeedForward`, optional (default = `None`)
         What stands between that vector and the scores of the classes; its `input_dim` is filled in.
     dropout : `float`, optional (default = `0.0`)

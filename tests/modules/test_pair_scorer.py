@@ -1,9 +1,12 @@
+import weakref
+
 import pytest
 import torch
 from allennlp.common import Params
 from torch.nn.functional import elu
 
 from spigot_allennlp.modules import BiaffinePairScorer, MlpPairScorer, PairScorer
+from spigot_allennlp.modules.pair_scorer import _hidden, _PairMlp
 
 
 @pytest.fixture(autouse=True)
@@ -36,30 +39,86 @@ def test_mlp_is_its_formula():
 
 def plain_mlp(scorer, rows, columns):
     hidden = torch.tanh(scorer.row_layer(rows).unsqueeze(2) + scorer.column_layer(columns).unsqueeze(1))
-    return torch.tanh(scorer.pair_layer(hidden)) @ scorer.weight.T
+    scores = torch.tanh(scorer.pair_layer(hidden)) @ scorer.weight.T
+    return scores.squeeze(-1) if scorer.num_labels is None else scores
 
 
-def mlp_with_vectors():
-    """A scorer and its two inputs, of 5,000 pairs; 2,048 of them are scored at a time."""
-    return MlpPairScorer(input_dim=5, num_labels=4, hidden_dim=128), *torch.randn(2, 2, 50, 5)
+def mlp_with_vectors(num_labels=4, batch=2, length=50):
+    """A scorer and its two inputs, by default of 5,000 pairs; 2,048 of them are scored at a time."""
+    rows, columns = torch.randn(2, batch, length, 5, requires_grad=True).unbind()
+    return MlpPairScorer(input_dim=5, num_labels=num_labels, hidden_dim=128), rows, columns
 
 
-def gradients(scores, d_scores, scorer, rows, columns):
-    return torch.autograd.grad(scores, [rows, columns, *scorer.parameters()], d_scores)
+def gradients(scores, d_scores, scorer, rows, columns, **options):
+    return torch.autograd.grad(scores, [rows, columns, *scorer.parameters()], d_scores, **options)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.01, 0.0])
-def test_mlp_has_the_gradient_of_its_formula(share):
+def of_a_share(scores, share):
+    """A gradient of so many pairs' scores."""
+    d_scores = torch.randn_like(scores)
+    d_scores[torch.rand(scores.shape[:3]) >= share] = 0
+    return d_scores
+
+
+def check_gradient(d_scores, scores, expected, *inputs):
+    for one, other in zip(gradients(scores, d_scores, *inputs), gradients(expected, d_scores, *inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.4, 0.01, 0.0])
+@pytest.mark.parametrize("num_labels", [None, 4])
+def test_mlp_has_the_gradient_of_its_formula(num_labels, share):
     """Whatever share of the pairs has one."""
-    scorer, rows, columns = mlp_with_vectors()
-    rows.requires_grad_(), columns.requires_grad_()
+    scorer, rows, columns = mlp_with_vectors(num_labels)
     scores, expected = scorer(rows, columns), plain_mlp(scorer, rows, columns)
     torch.testing.assert_close(scores, expected)
-    d_scores = torch.randn_like(scores) * (torch.rand(scores.shape[:3]) < share).unsqueeze(3)
-    actual = gradients(scores, d_scores, scorer, rows, columns)
-    assert any(gradient.any() for gradient in actual) == (share > 0)
-    for one, other in zip(actual, gradients(expected, d_scores, scorer, rows, columns), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    d_scores = of_a_share(scores, share)
+    assert d_scores.any() == (share > 0)
+    check_gradient(d_scores, scores, expected, scorer, rows, columns)
+
+
+@pytest.mark.parametrize(("batch", "length", "chunk"), [(7, 10, 250), (2, 50, 2048), (1, 70, 64)])
+@pytest.mark.parametrize("num_labels", [None, 4])
+def test_mlp_works_through_blocks(monkeypatch, num_labels, batch, length, chunk):
+    """Of several sentences, of which the last has fewer; of parts of a sentence; of single tokens."""
+    monkeypatch.setattr("spigot_allennlp.modules.pair_scorer._chunk_size", lambda rows: chunk)
+    scorer, rows, columns = mlp_with_vectors(num_labels, batch, length)
+    scores, expected = scorer(rows, columns), plain_mlp(scorer, rows, columns)
+    torch.testing.assert_close(scores, expected)
+    d_scores = of_a_share(scores, 0.9)
+    # Some blocks have fewer.
+    d_scores[0, : length // 2, 3:] = 0
+    check_gradient(d_scores, scores, expected, scorer, rows, columns)
+
+
+@pytest.mark.parametrize("num_labels", [None, 4])
+def test_mlp_has_the_same_gradient_again(num_labels):
+    inputs = mlp_with_vectors(num_labels)
+    scores = inputs[0](*inputs[1:])
+    d_scores = of_a_share(scores, 0.9)
+    first = gradients(scores, d_scores, *inputs, retain_graph=True)
+    for one, other in zip(first, gradients(scores, d_scores, *inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("num_labels", [1, 4])
+def test_rows_may_lie_in_memory_as_they_like(num_labels):
+    inputs = [
+        torch.randn(30, 3, 8),
+        torch.randn(30, 3, 8),
+        torch.randn(8, 8),
+        torch.randn(8),
+        torch.randn(num_labels, 8),
+    ]
+
+    def d_inputs(change):
+        given = [tensor.clone().requires_grad_() for tensor in inputs]
+        scores = _PairMlp.apply(*(change(tensor) if tensor.dim() == 3 else tensor for tensor in given))
+        return torch.autograd.grad((scores * torch.arange(len(scores.flatten())).view_as(scores)).sum(), given)
+
+    same, transposed = (lambda tensor: tensor), lambda tensor: tensor.transpose(0, 1).contiguous().transpose(0, 1)
+    for one, other in zip(d_inputs(transposed), d_inputs(same), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("num_labels", [None, 2])
@@ -82,18 +141,19 @@ def test_mlp_with_dropout_that_drops_nothing_is_the_same():
     torch.testing.assert_close(scorer(rows, columns), expected)
 
 
-def test_mlp_spreads_what_is_not_a_number():
+@pytest.mark.parametrize("num_labels", [None, 4])
+def test_mlp_spreads_what_is_not_a_number(num_labels):
     """So that the trainer sees it."""
-    scorer, rows, columns = mlp_with_vectors()
-    rows[0, 3, 1] = torch.nan
+    scorer, rows, columns = mlp_with_vectors(num_labels)
+    rows = rows.detach().index_put((torch.tensor(0), torch.tensor(3), torch.tensor(1)), torch.tensor(torch.nan))
     is_nan = scorer(rows, columns).isnan()
     assert is_nan[0, 3].all() and is_nan.sum() == is_nan[0, 3].numel()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_mlp_in_half_precision(dtype):
-    scorer, rows, columns = mlp_with_vectors()
-    rows.requires_grad_(), columns.requires_grad_()
+@pytest.mark.parametrize("num_labels", [None, 4])
+def test_mlp_in_half_precision(num_labels, dtype):
+    scorer, rows, columns = mlp_with_vectors(num_labels)
     expected = scorer(rows, columns)
     d_scores = torch.randn_like(expected)
     with torch.autocast("cpu", dtype):
@@ -121,25 +181,41 @@ def test_mlp_keeps_no_hidden_layers_of_labels():
 @pytest.mark.parametrize(("limit", "kept_pairs"), [(1999, 0), (2499, 2000), (4999, 4500), (5000, 5000)])
 def test_mlp_keeps_hidden_layers_of_arcs_within_a_limit(monkeypatch, limit, kept_pairs):
     """And has the same gradient, however many are kept: blocks of 40 tokens and 10 with 50 others each, twice."""
-    scorer = MlpPairScorer(input_dim=5, hidden_dim=128)
-    rows, columns = torch.randn(2, 2, 50, 5, requires_grad=True).unbind()
-    expected = plain_mlp(scorer, rows, columns).squeeze(-1)
+    inputs = mlp_with_vectors(num_labels=None)
     monkeypatch.setattr("spigot_allennlp.modules.pair_scorer._KEPT_VALUES", 0)
-    _, least = kept_for_backward(scorer, rows, columns)
+    _, least = kept_for_backward(*inputs)
     monkeypatch.setattr("spigot_allennlp.modules.pair_scorer._KEPT_VALUES", limit * 128)
-    scores, kept = kept_for_backward(scorer, rows, columns)
+    scores, kept = kept_for_backward(*inputs)
     assert sum(kept) - sum(least) == kept_pairs * 2 * 128
-    d_scores = torch.randn_like(scores) * (torch.rand(scores.shape) < 0.9)
-    actual = gradients(scores, d_scores, scorer, rows, columns)
-    for one, other in zip(actual, gradients(expected, d_scores, scorer, rows, columns), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    check_gradient(of_a_share(scores, 0.9), scores, plain_mlp(*inputs), *inputs)
+
+
+def test_mlp_keeps_nothing_where_there_is_no_backward_pass(monkeypatch):
+    alive, most = weakref.WeakSet(), []
+
+    def watched(*arguments):
+        layers = _hidden(*arguments)
+        alive.update(layers)
+        most.append(len(alive))
+        return layers
+
+    monkeypatch.setattr("spigot_allennlp.modules.pair_scorer._hidden", watched)
+    scorer, rows, columns = mlp_with_vectors(num_labels=None, batch=3)
+    scorer(rows, columns)
+    assert max(most) == 12
+    alive.clear(), most.clear()
+    with torch.no_grad():
+        scorer(rows, columns)
+    # Those of a block and of the one before.
+    assert max(most) == 4
 
 
 @pytest.mark.parametrize(("batch", "length"), [(0, 4), (2, 0)])
-def test_nothing_has_no_scores(batch, length):
+@pytest.mark.parametrize("num_labels", [None, 3])
+def test_nothing_has_no_scores(num_labels, batch, length):
     rows = torch.randn(batch, length, 5, requires_grad=True)
-    scores = MlpPairScorer(input_dim=5, num_labels=3, hidden_dim=4)(rows, rows)
-    assert scores.shape == (batch, length, length, 3)
+    scores = MlpPairScorer(input_dim=5, num_labels=num_labels, hidden_dim=4)(rows, rows)
+    assert scores.shape == (batch, length, length, *[3] * (num_labels is not None))
     scores.sum().backward()
     assert rows.grad.shape == rows.shape
 

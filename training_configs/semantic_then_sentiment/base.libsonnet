@@ -42,8 +42,8 @@ local training = import '../common/training.libsonnet';
     text_field_embedder: text.embedder($.glove, $.word_dim, $.lemma_dim, $.pos_dim, word_dropout=0.5, sd=$.embedding_sd),
     encoder: text.lstm($.embedding_dim, $.classifier_dim, layers=1),
     features: { hidden_dim: 2 * $.classifier_dim, role_dim: $.lemma_dim },
-    // The mean of the tokens: a sum over a long sentence is too large for the tanh that reads it.
-    seq2vec_encoder: { type: 'bag_of_embeddings', embedding_dim: 2 * $.classifier_dim, averaged: true },
+    // The mean of the tokens: their sum is too large for the tanh that reads it.
+    seq2vec_encoder: { type: 'bag_of_embeddings', embedding_dim: $.model.features.hidden_dim, averaged: true },
     feedforward: text.mlp($.mlp_dim, layers=1),
     dropout: $.classifier_dropout,
     pruning_threshold: $.pruning_threshold,
