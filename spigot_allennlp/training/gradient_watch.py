@@ -30,8 +30,8 @@ class GradientWatch:
         self.every = every
         self.batches = 0
         # Sentences; their norms; those after clipping; how many are clipped; norms of what reaches the scores;
-        # tokens; those whose target differs; the weight that moves.
-        self._sums = torch.zeros(8, dtype=torch.double)
+        # ranges of scores; tokens; those whose target differs; the weight that moves.
+        self._sums = torch.zeros(9, dtype=torch.double)
 
     def __enter__(self) -> "GradientWatch":
         self.layer.observer = self._observe
@@ -52,15 +52,16 @@ class GradientWatch:
         `dict[str, float]`
             `gradient_norm` and `gradient_norm_clipped`: the Euclidean norm of a sentence's `dL/dz` as it comes, and as
             the rule sees it. `sentences_clipped`: the share of those that were longer than `max_gradient_norm`.
-            `score_gradient_norm`: the norm of what the first stage gets for it, before any warm-up. For rules with a
-            target, `target_differs`: the share of tokens for which the target, rounded to 0 and 1, is not what the rule
+            `score_gradient_norm`: the norm of what the first stage gets for it, before any warm-up. `score_range`: how
+            far the highest score of a sentence that is not forbidden is above the lowest. For rules with a target,
+            `target_differs`: the share of tokens for which the target, rounded to 0 and 1, is not what the rule
             started from; and `target_distance`: how much weight a token moves, on average. Nothing, if nothing came.
         """
         sums = self._sums
         if reset:
             sums = dist_reduce_sum(sums)
             self._sums = torch.zeros_like(self._sums)
-        sentences, norm, clipped_norm, clipped, score_norm, tokens, differing, moved = sums.tolist()
+        sentences, norm, clipped_norm, clipped, score_norm, score_range, tokens, differing, moved = sums.tolist()
         if not sentences:
             return {}
         figures = {
@@ -68,6 +69,7 @@ class GradientWatch:
             "gradient_norm_clipped": clipped_norm / sentences,
             "sentences_clipped": clipped / sentences,
             "score_gradient_norm": score_norm / sentences,
+            "score_range": score_range / sentences,
         }
         if self.layer.has_target:
             figures |= {"target_differs": differing / tokens, "target_distance": moved / tokens}
@@ -86,12 +88,20 @@ class GradientWatch:
         if (self.batches - 1) % self.every:
             return
         # No hook is to hold the graph that holds it.
-        parts = self.layer.structure.parts(scores.detach(), mask) & (scores.detach() > -torch.inf)
+        values = scores.detach()
+        parts = self.layer.structure.parts(values, mask) & (values > -torch.inf)
+        highest, lowest = (values.where(parts, sign * torch.inf).flatten(1) for sign in (-1, 1))
+        ranges = highest.amax(1) - lowest.amin(1)
         came = []
         z.register_hook(lambda d_z: came.append(d_z.detach()))
-        scores.register_hook(lambda d_scores: self._count(came.pop(), d_scores.detach(), parts) if came else None)
 
-    def _count(self, d_z: torch.Tensor, d_scores: torch.Tensor, parts: torch.Tensor) -> None:
+        def count(d_scores: torch.Tensor) -> None:
+            if came:
+                self._count(came.pop(), d_scores.detach(), ranges, parts)
+
+        scores.register_hook(count)
+
+    def _count(self, d_z: torch.Tensor, d_scores: torch.Tensor, ranges: torch.Tensor, parts: torch.Tensor) -> None:
         is_there = parts.flatten(1).any(1)
         d_z, d_scores = ((d.double() / self.layer.factor).where(parts, 0.0)[is_there] for d in (d_z, d_scores))
         norms, score_norms = (d.flatten(1).norm(dim=1) for d in (d_z, d_scores))
@@ -107,6 +117,7 @@ class GradientWatch:
             norms.clamp(max=most).sum(),
             (norms > most).sum(),
             score_norms.sum(),
+            ranges[is_there][is_finite].double().sum(),
             is_token.sum(),
             (moves > _CHANGED).any(2).sum(),
             moves.sum() / 2,

@@ -33,6 +33,9 @@ def test_figures_of_spigot(factor: float, step_size: float) -> None:
     assert found["gradient_norm_clipped"] == pytest.approx(float(length.clamp(max=2).mean()))
     assert found["sentences_clipped"] == pytest.approx(float((length > 2).double().mean())) and (length > 2).any()
     assert found["score_gradient_norm"] == pytest.approx(float(norms(d_scores).mean()))
+    there, scores = PARTS[THERE].bool(), random("single_head")[THERE]
+    ranges = [float(one[part].max() - one[part].min()) for one, part in zip(scores, there, strict=True)]
+    assert found["score_range"] == pytest.approx(sum(ranges) / len(ranges))
     num_tokens = int(MASK[:, 1:].sum())
     z = SingleHead().argmax(random("single_head"), MASK)[THERE]
     differs = ((z - d_scores).round() != z).any(2).sum() / num_tokens

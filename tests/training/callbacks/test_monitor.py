@@ -16,7 +16,14 @@ from tests.framework.test_recover import go_back
 
 PIPELINES = ["syntactic_then_semantic", "semantic_then_sentiment"]
 MONITOR = {"type": "spigot_monitor", "every": 1, "num_sentences": 5, "num_pictures": 2}
-GRADIENT = {"gradient_norm", "gradient_norm_clipped", "sentences_clipped", "score_gradient_norm", "target_differs"}
+GRADIENT = {
+    "gradient_norm",
+    "gradient_norm_clipped",
+    "sentences_clipped",
+    "score_gradient_norm",
+    "score_range",
+    "target_differs",
+}
 
 
 @pytest.fixture(autouse=True)
