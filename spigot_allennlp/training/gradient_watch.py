@@ -53,8 +53,8 @@ class GradientWatch:
             `gradient_norm` and `gradient_norm_clipped`: the Euclidean norm of a sentence's `dL/dz` as it comes, and as
             the rule sees it. `sentences_clipped`: the share of those that were longer than `max_gradient_norm`.
             `score_gradient_norm`: the norm of what the first stage gets for it, before any warm-up. `score_range`: how
-            far the highest score of a sentence that is not forbidden is above the lowest. For rules with a target,
-            `target_differs`: the share of tokens for which the target, rounded to 0 and 1, is not what the rule
+            far a sentence's highest score is above its lowest, of parts that are not forbidden. For rules with a
+            target, `target_differs`: the share of tokens for which the target, rounded to 0 and 1, is not what the rule
             started from; and `target_distance`: how much weight a token moves, on average. Nothing, if nothing came.
         """
         sums = self._sums
@@ -79,7 +79,9 @@ class GradientWatch:
         return {"batches": self.batches, "sums": self._sums}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        self.batches, self._sums = state_dict["batches"], state_dict["sums"]
+        self.batches, sums = state_dict["batches"], state_dict["sums"]
+        if sums.shape == self._sums.shape:  # not from a version with other figures
+            self._sums = sums
 
     def _observe(self, scores: torch.Tensor, mask: torch.Tensor, z: torch.Tensor) -> None:
         if not (self.layer.training and z.requires_grad):
@@ -91,7 +93,7 @@ class GradientWatch:
         values = scores.detach()
         parts = self.layer.structure.parts(values, mask) & (values > -torch.inf)
         highest, lowest = (values.where(parts, sign * torch.inf).flatten(1) for sign in (-1, 1))
-        ranges = highest.amax(1) - lowest.amin(1)
+        ranges = highest.amax(1).double() - lowest.amin(1).double()
         came = []
         z.register_hook(lambda d_z: came.append(d_z.detach()))
 
@@ -117,7 +119,7 @@ class GradientWatch:
             norms.clamp(max=most).sum(),
             (norms > most).sum(),
             score_norms.sum(),
-            ranges[is_there][is_finite].double().sum(),
+            ranges[is_there][is_finite].sum(),
             is_token.sum(),
             (moves > _CHANGED).any(2).sum(),
             moves.sum() / 2,

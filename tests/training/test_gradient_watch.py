@@ -93,3 +93,20 @@ def test_what_a_checkpoint_has_goes_on() -> None:
     resumed = GradientWatch(layer, every=2)
     resumed.load_state_dict(watch.state_dict())
     assert resumed.figures() == watch.figures() and resumed.batches == 1
+
+
+def test_a_checkpoint_with_fewer_figures_begins_them_anew() -> None:
+    watch = GradientWatch(Spigot(SingleHead()))
+    watch.load_state_dict({"batches": 3, "sums": torch.ones(8, dtype=torch.double)})
+    assert watch.figures() == {} and watch.batches == 3
+
+
+def test_the_range_of_scores_is_that_of_parts_that_are_allowed_in_whatever_precision() -> None:
+    layer, mask = Spigot(SingleHead()), torch.ones(1, 3, dtype=torch.bool)
+    scores = torch.full((1, 3, 3), -torch.inf, dtype=torch.half)
+    scores[0, 1, 0], scores[0, 1, 2], scores[0, 2, 1] = 40000.0, 0.0, -40000.0
+    scores.requires_grad_()
+    with GradientWatch(layer) as watch:
+        for factor in (1, 3):
+            (layer(scores / factor, mask) * torch.tensor([1.0, -1.0, 0.5])).sum().backward()
+    assert watch.figures()["score_range"] == pytest.approx((80000 + 80000 / 3) / 2, rel=1e-3)

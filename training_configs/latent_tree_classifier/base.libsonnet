@@ -21,7 +21,7 @@ local training = import '../common/training.libsonnet';
   embedding_sd:: 1.0,
   batch_tokens:: 576,
   label_names:: { '0': 'negative', '1': 'positive' },
-  scorer:: { type: 'mlp', hidden_dim: $.mlp_dim }, // biaffine scores run away: docs/learning.md
+  scorer:: { type: 'mlp', hidden_dim: $.mlp_dim }, // biaffine scores have no bound: docs/learning.md
   indexers:: text.indexers,
 
   dataset_reader: { type: 'spigot_sentiment', token_indexers: $.indexers, label_names: $.label_names },
