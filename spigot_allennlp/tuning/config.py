@@ -54,13 +54,12 @@ class TunedConfig:
             self._config = f"({overlay(self._config)})"
         try:
             self._overrides = parse_overrides(overrides)
-            fields = (
-                f"local config = {self._config}; std.setDiff(std.objectFieldsAll(config), std.objectFields(config))"
-            )
-            self._hidden = set(evaluate_jsonnet(f"{{ hidden: {fields} }}")["hidden"])
+            hidden = "std.setDiff(std.objectFieldsAll(config), std.objectFields(config))"
+            both = evaluate_jsonnet(f"local config = {self._config}; {{ hidden: {hidden}, config: config }}")
+            self._hidden = set(both["hidden"])
             if metric is not None:
                 self._overrides["trainer.validation_metric"] = metric
-            self.base = self.resolve({}).as_dict(quiet=True)
+            self.base = with_overrides(both["config"].as_dict(quiet=True), self._overrides)
         except (RuntimeError, ValueError) as error:  # of Jsonnet, of the overrides
             raise ConfigurationError(f"{config_file}: {explain(error) or error}") from None
         self.metric = _parse_metric(self.base.get("trainer", {}).get("validation_metric", "-loss"))
