@@ -14,8 +14,8 @@ from spigot_allennlp.framework.whole_file import write_whole
 from spigot_allennlp.tuning.text_table import align
 
 ABOUT_PAIRS = (
-    "p is the larger of two: that of a test over sentences and, where there are enough runs, that of one over runs; "
-    "corrected for the number of pairs (Holm)."
+    "p is the largest of three: that of a test over sentences and, where there are enough runs, that of one over runs "
+    "and of one over both; corrected for the number of pairs (Holm). Intervals are not corrected."
 )
 ABOUT_AGREEMENT = "The F1 of chosen parts, of trees the share of heads; a method with itself: its runs with each other."
 _NUM_EXAMPLES = 3
@@ -175,11 +175,12 @@ def to_csv(report: Report) -> tuple[str, str]:
         columns = [report.figures[metric].get(name, []) for metric in report.figures]
         columns = [column if len(column) == len(names) else [""] * len(names) for column in columns]
         runs += [[name, run, *cells] for run, *cells in zip(names, *columns, strict=True)]
-    header = ["metric", "one", "other", "difference", "low", "high", "p_sentences", "p_runs", "p", "runs_needed"]
+    header = ["metric", "one", "other", "difference", "low", "high", "p_sentences", "p_runs", "p_both"]
+    header += ["p_corrected", "runs_needed"]
     pairs: list[list[Any]] = [header]
     for pair in report.pairs:
         found = pair.difference
-        tests = [found.difference, found.low, found.high, found.p_sentences, found.p_runs]
+        tests = [found.difference, found.low, found.high, found.p_sentences, found.p_runs, found.p_both]
         pairs.append([pair.metric, pair.one, pair.other, *tests, pair.p, pair.runs_needed])
     return _to_csv(runs), _to_csv(pairs)
 

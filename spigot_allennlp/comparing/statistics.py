@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from math import ceil, comb
 
 import numpy as np
-from scipy.stats import norm, permutation_test
+from scipy import stats
 
 _CHUNK = 500
+_MOST_PERMUTATIONS = 200_000
+"""Up to how many ways to share runs out all are tried, so that the test is exact."""
 
 
 @dataclass
@@ -46,6 +48,9 @@ class Difference:
     p_runs : `float`, optional
         How probable it would be if each run might as well be the other's; `None` where there are so few ways to share
         the runs out that it could not be below 0.05, as with three runs of each.
+    p_both : `float`, optional
+        How probable it would be by the spread of runs *and* sentences; `None` where `p_runs` is, or for a single run
+        or sentence.
     """
 
     difference: float
@@ -53,11 +58,12 @@ class Difference:
     high: float
     p_sentences: float
     p_runs: float | None
+    p_both: float | None
 
     @property
     def p(self) -> float:
-        """The larger of the two: a difference has to hold for other sentences and for other runs."""
-        return self.p_sentences if self.p_runs is None else max(self.p_sentences, self.p_runs)
+        """The largest of those that there are: a difference has to hold for other sentences, other runs and both."""
+        return max(p for p in (self.p_sentences, self.p_runs, self.p_both) if p is not None)
 
 
 def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int = 0) -> Difference:
@@ -66,9 +72,12 @@ def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int =
 
     `p_sentences` is that of approximate randomisation ([Noreen, 1989](https://search.worldcat.org/title/18520636);
     [Yeh, 2000](https://aclanthology.org/C00-2137/)): with the runs as they are, the two methods' results on a sentence
-    change places at random. `p_runs` is that of a permutation test, exact where there are few runs: with the sentences
-    as they are, whole runs change places. The first says nothing of other random seeds
-    ([Reimers & Gurevych, 2017](https://aclanthology.org/D17-1035/)), the second nothing of other sentences.
+    change places at random. `p_runs` is that of a permutation test, exact where there are no more than 200,000 ways to
+    share the runs out: with the sentences as they are, whole runs change places. The first says nothing of other random
+    seeds ([Reimers & Gurevych, 2017](https://aclanthology.org/D17-1035/)), the second nothing of other sentences, and
+    where both vary alike neither sees more than half of the variance. So `p_both` is that of a t-test whose variance is
+    that of runs and that of sentences (by the bootstrap) added up, with the degrees of freedom of
+    [Welch (1947)](https://doi.org/10.1093/biomet/34.1-2.28).
 
     # Parameters
 
@@ -88,19 +97,21 @@ def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int =
     difference = one.figures().mean() - other.figures().mean()
     low, high = np.quantile(_bootstrap(one, other, num_resamples, generator), [0.025, 0.975])
     p_sentences = _swap_sentences(one, other, num_resamples, generator)
-    p_runs = None
-    runs = len(one.right), len(other.right)
-    if comb(sum(runs), runs[0]) >= 40:
+    p_runs = p_both = None
+    ways = comb(len(one.right) + len(other.right), len(one.right))
+    if ways >= 40:
         p_runs = float(
-            permutation_test(
+            stats.permutation_test(
                 (one.figures(), other.figures()),
                 lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
                 vectorized=True,
-                n_resamples=num_resamples,
+                n_resamples=ways if ways <= _MOST_PERMUTATIONS else num_resamples,
                 rng=generator,
             ).pvalue
         )
-    return Difference(float(difference), float(low), float(high), p_sentences, p_runs)
+        if min(len(one.right), len(other.right), one.right.shape[1]) > 1:
+            p_both = _t_test(one, other, num_resamples, generator)
+    return Difference(float(difference), float(low), float(high), p_sentences, p_runs, p_both)
 
 
 def interval(counts: Counts, num_resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
@@ -133,7 +144,7 @@ def runs_needed(one: Counts, other: Counts, difference: float, power: float = 0.
     spread = [counts.figures().var(ddof=1) for counts in (one, other) if len(counts.right) > 1]
     if not spread:
         return None
-    quantiles = norm.ppf(1 - level / 2) + norm.ppf(power)
+    quantiles = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
     return max(2, ceil(2 * float(np.mean(spread)) * (quantiles / difference) ** 2))
 
 
@@ -141,16 +152,20 @@ def _ratio(right: np.ndarray, total: np.ndarray) -> np.ndarray:
     return np.divide(right, total, out=np.zeros_like(right, dtype=float), where=total > 0)
 
 
-def _bootstrap(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
+def _bootstrap(
+    one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator, draws_runs: bool = True
+) -> np.ndarray:
     """The difference of the means in each resample, `(num_resamples,)`."""
     differences = []
     for size in _chunks(num_resamples):
-        means = _resample([one, other], size, generator)
+        means = _resample([one, other], size, generator, draws_runs)
         differences.append(means[0] - means[1])
     return np.concatenate(differences)
 
 
-def _resample(methods: Sequence[Counts], size: int, generator: np.random.Generator) -> list[np.ndarray]:
+def _resample(
+    methods: Sequence[Counts], size: int, generator: np.random.Generator, draws_runs: bool = True
+) -> list[np.ndarray]:
     """The mean of each method in each resample, `(size,)`: runs are drawn for each, sentences for all together."""
     sentences = methods[0].right.shape[1]
     weights = generator.multinomial(sentences, np.full(sentences, 1 / sentences), size=size).astype(float)
@@ -158,8 +173,9 @@ def _resample(methods: Sequence[Counts], size: int, generator: np.random.Generat
     for counts in methods:
         # Shape: (runs, size)
         figures = _ratio(counts.right @ weights.T, counts.total @ weights.T)
-        runs = generator.integers(len(figures), size=figures.shape)
-        means.append(np.take_along_axis(figures, runs, 0).mean(0))
+        if draws_runs:
+            figures = np.take_along_axis(figures, generator.integers(len(figures), size=figures.shape), 0)
+        means.append(figures.mean(0))
     return means
 
 
@@ -180,6 +196,22 @@ def _swap_sentences(one: Counts, other: Counts, num_resamples: int, generator: n
         for size in _chunks(num_resamples)
     )
     return (hits + 1) / (num_resamples + 1)
+
+
+def _t_test(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> float:
+    figures = one.figures(), other.figures()
+    difference = abs(figures[0].mean() - figures[1].mean())
+    variances = np.array(
+        [
+            *(of.var(ddof=1) / len(of) for of in figures),
+            _bootstrap(one, other, num_resamples, generator, draws_runs=False).var(ddof=1),
+        ]
+    )
+    if not variances.any():
+        return float(difference == 0)
+    freedom = np.array([len(figures[0]), len(figures[1]), one.right.shape[1]]) - 1
+    degrees = variances.sum() ** 2 / (variances**2 / freedom).sum()
+    return float(2 * stats.t.sf(difference / np.sqrt(variances.sum()), degrees))
 
 
 def _chunks(num_resamples: int) -> Iterator[int]:

@@ -5,10 +5,15 @@ from scipy.stats import permutation_test
 from spigot_allennlp.comparing.statistics import Counts, compare, holm, runs_needed
 
 
-def method(generator, rate: float, runs: int = 5, sentences: int = 200, spread: float = 0.01) -> Counts:
-    """Runs that are right on about so many tokens, each a bit better or worse, on sentences that are easy or hard."""
+def method(
+    generator, rate: float, runs: int = 5, sentences: int = 200, spread: float = 0.01, taste: float = 0
+) -> Counts:
+    """
+    Runs that are right on about so many tokens, each a bit better or worse, on sentences that are easy or hard for all
+    methods and, by its taste, for this one.
+    """
     total = np.tile(np.arange(sentences) % 20 + 5, (runs, 1)).astype(float)
-    ease = np.random.default_rng(0).normal(0, 0.05, sentences)
+    ease = np.random.default_rng(0).normal(0, 0.05, sentences) + taste * generator.standard_normal(sentences)
     rates = np.clip(rate + spread * generator.standard_normal((runs, 1)) + ease, 0, 1)
     return Counts(generator.binomial(total.astype(int), rates).astype(float), total)
 
@@ -30,6 +35,18 @@ def test_methods_that_are_the_same_differ_at_the_nominal_rate():
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.85
 
 
+def test_they_do_where_runs_and_sentences_vary_alike():
+    generator = np.random.default_rng(7)
+    found = [
+        compare(*(method(generator, 0.7, 6, 60, spread=0.03, taste=0.15) for _ in range(2)), num_resamples=200)
+        for _ in range(200)
+    ]
+    rate = np.mean([one.p < 0.05 for one in found])
+    assert rate <= 0.07
+    # Either of two sees the spread of one of them, runs or sentences.
+    assert np.mean([max(one.p_sentences, one.p_runs) < 0.05 for one in found]) > rate
+
+
 def test_planted_difference_is_found():
     generator = np.random.default_rng(2)
     found = compare(method(generator, 0.84), method(generator, 0.78), num_resamples=2000)
@@ -42,7 +59,7 @@ def test_no_difference_at_all():
     one = method(np.random.default_rng(3), 0.8, spread=0)
     found = compare(one, one, num_resamples=500)
     assert found.difference == 0 and found.low <= 0 <= found.high
-    assert found.p_sentences == 1 and found.p_runs == 1
+    assert found.p_sentences == 1 and found.p_runs == 1 and found.p_both == 1
 
 
 @pytest.mark.parametrize(
@@ -51,8 +68,14 @@ def test_no_difference_at_all():
 def test_too_few_runs_say_nothing_of_runs(runs, other_runs, has_p):
     generator = np.random.default_rng(4)
     found = compare(method(generator, 0.8, runs), method(generator, 0.7, other_runs), num_resamples=500)
-    assert (found.p_runs is not None) == has_p
-    assert found.p == found.p_sentences if not has_p else found.p >= found.p_runs
+    assert (found.p_runs is not None) == (found.p_both is not None) == has_p
+    assert found.p == max(p for p in (found.p_sentences, found.p_runs, found.p_both) if p is not None)
+
+
+def test_runs_are_shared_out_in_all_ways():
+    generator = np.random.default_rng(8)
+    found = compare(method(generator, 0.9, 8), method(generator, 0.5, 8), num_resamples=200)
+    assert found.p_runs == pytest.approx(2 / 12_870)
 
 
 def test_sentences_change_places_as_in_scipy():
