@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ class Study:
         return found
 
     def notes(self, num_seeds: int) -> list[str]:
-        """What is to be said of the runs that are not complete, and of the settings that were chosen."""
+        """What is to be said of the runs that are not complete."""
         notes = []
         for name, seed, folder in self._places(num_seeds):
             ended = _read_json(folder / _ENDED)
@@ -147,8 +148,13 @@ class Study:
         return notes
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        """What was chosen for each method that is tuned."""
-        return {name: sweep.best_settings() for name, sweep in self._sweeps.items() if self._is_tuned(name)}
+        """What was chosen for each method that is tuned, and of which a trial was complete."""
+        chosen = {}
+        for name, sweep in self._sweeps.items():
+            if self._is_tuned(name):
+                with suppress(ConfigurationError):  # then its runs have failed with it
+                    chosen[name] = sweep.best_settings()
+        return chosen
 
     def _places(self, num_seeds: int) -> Iterator[tuple[str, int, Path]]:
         for seed in range(num_seeds):
@@ -181,8 +187,8 @@ class Study:
         metric = self._configs[name].metric.name
         logger.info("%s, seed %d", name, seed)
         try:
-            settings = self._sweeps[name].best_settings() if name in self._sweeps else {}
             try:
+                settings = self._sweeps[name].best_settings() if name in self._sweeps else {}
                 metrics = train(self._configs[name].resolve({**settings, **seeds}), folder)
             except Exception as error:
                 ended = {"error": describe(error)}

@@ -189,6 +189,19 @@ def test_each_method_is_tuned_first(tmp_path, per_method):
 
 
 @pytest.mark.slow
+def test_a_method_without_a_complete_trial_fails_alone(tmp_path):
+    path = tmp_path / "space.json"
+    lr = {
+        name: {"type": "categorical", "choices": choices} for name, choices in (("spigot", [0.1]), ("pipeline", [-1.0]))
+    }
+    path.write_text(json.dumps({name: {"trainer.optimizer.lr": setting} for name, setting in lr.items()}))
+    study = tmp_path / "study"
+    text = compare_methods(TOY, METHODS, study, num_seeds=1, space_file=path, num_trials=1)
+    assert re.search(r"pipeline, seed 0: failed, .*no complete trial: .*Invalid learning rate: -1", text)
+    assert list(read(study)["runs"]) == list(read(study)["settings"]) == ["spigot"]
+
+
+@pytest.mark.slow
 def test_processes_share_a_study_and_what_is_killed_is_trained_again(tmp_path):
     # Trainings long enough that both processes are in one at the same time.
     overrides, folder = '{"trainer.num_epochs": 15}', tmp_path / "study"
