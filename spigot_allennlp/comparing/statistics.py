@@ -95,7 +95,8 @@ def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int =
         raise ValueError(f"expected runs on the same sentences, found {one.right.shape[1]} and {other.right.shape[1]}")
     generator = np.random.default_rng(seed)
     difference = one.figures().mean() - other.figures().mean()
-    low, high = np.quantile(_bootstrap(one, other, num_resamples, generator), [0.025, 0.975])
+    of_sentences, of_both = _bootstrap(one, other, num_resamples, generator)
+    low, high = np.quantile(of_both, [0.025, 0.975])
     p_sentences = _swap_sentences(one, other, num_resamples, generator)
     p_runs = p_both = None
     ways = comb(len(one.right) + len(other.right), len(one.right))
@@ -110,14 +111,14 @@ def compare(one: Counts, other: Counts, num_resamples: int = 10_000, seed: int =
             ).pvalue
         )
         if min(len(one.right), len(other.right), one.right.shape[1]) > 1:
-            p_both = _t_test(one, other, num_resamples, generator)
+            p_both = _t_test(one, other, of_sentences.var(ddof=1))
     return Difference(float(difference), float(low), float(high), p_sentences, p_runs, p_both)
 
 
 def interval(counts: Counts, num_resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """The 95% interval of the mean of a method's runs, by the bootstrap over runs and sentences."""
     generator = np.random.default_rng(seed)
-    means = [_resample([counts], size, generator)[0] for size in _chunks(num_resamples)]
+    means = [_resample([counts], size, generator)[0][1] for size in _chunks(num_resamples)]
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
 
@@ -152,30 +153,28 @@ def _ratio(right: np.ndarray, total: np.ndarray) -> np.ndarray:
     return np.divide(right, total, out=np.zeros_like(right, dtype=float), where=total > 0)
 
 
-def _bootstrap(
-    one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator, draws_runs: bool = True
-) -> np.ndarray:
-    """The difference of the means in each resample, `(num_resamples,)`."""
+def _bootstrap(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """The difference of the means in each resample: of sentences alone, and of runs too; `(2, num_resamples)`."""
     differences = []
     for size in _chunks(num_resamples):
-        means = _resample([one, other], size, generator, draws_runs)
+        means = _resample([one, other], size, generator)
         differences.append(means[0] - means[1])
-    return np.concatenate(differences)
+    return np.concatenate(differences, axis=1)
 
 
-def _resample(
-    methods: Sequence[Counts], size: int, generator: np.random.Generator, draws_runs: bool = True
-) -> list[np.ndarray]:
-    """The mean of each method in each resample, `(size,)`: runs are drawn for each, sentences for all together."""
+def _resample(methods: Sequence[Counts], size: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """
+    The mean of each method in each resample, `(2, size)`. Sentences are drawn for all methods together; runs are those
+    that there are or, in the second row, drawn for each method.
+    """
     sentences = methods[0].right.shape[1]
     weights = generator.multinomial(sentences, np.full(sentences, 1 / sentences), size=size).astype(float)
     means = []
     for counts in methods:
         # Shape: (runs, size)
         figures = _ratio(counts.right @ weights.T, counts.total @ weights.T)
-        if draws_runs:
-            figures = np.take_along_axis(figures, generator.integers(len(figures), size=figures.shape), 0)
-        means.append(figures.mean(0))
+        runs = generator.integers(len(figures), size=figures.shape)
+        means.append(np.stack([figures.mean(0), np.take_along_axis(figures, runs, 0).mean(0)]))
     return means
 
 
@@ -198,15 +197,11 @@ def _swap_sentences(one: Counts, other: Counts, num_resamples: int, generator: n
     return (hits + 1) / (num_resamples + 1)
 
 
-def _t_test(one: Counts, other: Counts, num_resamples: int, generator: np.random.Generator) -> float:
+def _t_test(one: Counts, other: Counts, of_sentences: float) -> float:
+    """Of the difference of the means, whose variance by sentences is known."""
     figures = one.figures(), other.figures()
     difference = abs(figures[0].mean() - figures[1].mean())
-    variances = np.array(
-        [
-            *(of.var(ddof=1) / len(of) for of in figures),
-            _bootstrap(one, other, num_resamples, generator, draws_runs=False).var(ddof=1),
-        ]
-    )
+    variances = np.array([*(of.var(ddof=1) / len(of) for of in figures), of_sentences])
     if not variances.any():
         return float(difference == 0)
     freedom = np.array([len(figures[0]), len(figures[1]), one.right.shape[1]]) - 1
